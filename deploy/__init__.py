@@ -1,0 +1,1 @@
+"""How Tributary is started: one machine (local), compose, Kubernetes."""

@@ -1,0 +1,1 @@
+"""The four services: clicks, conversions, commissions, gateway."""

@@ -1,0 +1,1 @@
+"""Clicks: redirects shoppers and issues signed click IDs."""

@@ -1,0 +1,1 @@
+"""Commissions: credits affiliates in a double-entry ledger."""

@@ -1,0 +1,1 @@
+"""Conversions: matches merchants postbacks to clicks, once."""

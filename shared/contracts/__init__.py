@@ -1,0 +1,1 @@
+"""Topics and events, the only thing services know of one another."""

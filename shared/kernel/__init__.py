@@ -1,0 +1,1 @@
+"""Pure building blocks: money, ids, click IDs, time, errors."""

@@ -1,0 +1,1 @@
+"""IO that every process needs: database, event log, HTTP, settings, logs. No affiliate words."""
