@@ -1,0 +1,34 @@
+"""clicks.v1: every click the redirect answered with a click ID, unordered. Natural key: the click ID."""
+
+from shared.contracts.events import Event, EventDecoder
+
+
+class ClickRecordedV1(Event, frozen=True, kw_only=True, tag="click_recorded", omit_defaults=True):
+    """One click. occurred_at: the time inside the click ID, to the millisecond.
+
+    click_id: canonical spelling, 56 characters. flags: shared.kernel.click_id.ClickFlags. subs: sub1 to sub10 as
+    given. ad_click_ids: gclid, fbclid and the like. ip_hash: keyed hash of the truncated address, visitor_key:
+    keyed hash of the first-party cookie (only with consent); both hexadecimal. With consent False neither an
+    address hash nor a user agent is carried. referrer_host: host name only.
+    """
+
+    click_id: str
+    offer_id: int
+    offer_version: int
+    affiliate_id: int
+    merchant_id: int
+    flags: int = 0
+    subs: dict[str, str] = {}
+    aff_click_id: str | None = None
+    source: str | None = None
+    creative: str | None = None
+    ad_click_ids: dict[str, str] = {}
+    deep_link: str | None = None
+    referrer_host: str | None = None
+    user_agent: str | None = None
+    ip_hash: str | None = None
+    visitor_key: str | None = None
+    consent: bool | None = None
+
+
+CLICKS_DECODER = EventDecoder.of(ClickRecordedV1)
