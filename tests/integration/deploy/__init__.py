@@ -1,0 +1,1 @@
+"""The local engines for real: start, kill, stop, start again."""
