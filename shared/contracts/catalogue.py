@@ -18,7 +18,7 @@ class MoneyV1(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
-class TermV1(msgspec.Struct, frozen=True, kw_only=True):
+class TermV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one event of an offer pays.
 
     event: the postback's event, such as `sale`, `lead`, `install`.
@@ -86,7 +86,7 @@ class OfferVersionPublishedV1(Event, frozen=True, kw_only=True, tag="offer_versi
     referrer_policy: str = "no-referrer-when-downgrade"
 
 
-class IntervalV1(msgspec.Struct, frozen=True, kw_only=True):
+class IntervalV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Half-open `[start_at, end_at)`; end_at None: open."""
 
     start_at: datetime
