@@ -161,8 +161,8 @@ class EdgeGuard(HttpToolsProtocol):
         self._enter(_Phase.REFUSED, self.limits.linger_seconds)
         if answers:
             self.transport.write(STATUS_LINE[status] + _REFUSAL_TAIL)
-        if answers and self.transport.can_write_eof():
-            # Closing with unread input resets the connection, and the client never sees the refusal: read on a while.
+        if status and self.transport.can_write_eof() and not self.transport.is_closing():
+            # Closing with unread input resets the connection, and the client never sees an answer: read on a while.
             self.flow.resume_reading()
             self.transport.write_eof()
         else:

@@ -135,10 +135,8 @@ def conflict(code: str, detail: str) -> Problem:
 
 
 def body_too_large(limit_bytes: int) -> Problem:
-    """413; the connection closes, since the rest of the body is not read."""
-    return Problem(
-        413, "body_too_large", f"The body may have at most {limit_bytes} bytes.", headers={"Connection": "close"}
-    )
+    """413. No `Connection: close`: closing with unread input would reset the connection before this is read."""
+    return Problem(413, "body_too_large", f"The body may have at most {limit_bytes} bytes.")
 
 
 def unsupported_media_type() -> Problem:

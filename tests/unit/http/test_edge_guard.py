@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from shared.runtime.edge_guard import EdgeLimits, guarded_protocol
+from shared.runtime.edge_guard import EdgeLimits
+from tests.unit.http.serving import serve
 
 TINY = EdgeLimits(
     first_byte_seconds=0.2,
@@ -46,22 +46,11 @@ async def application(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def serving(limits: EdgeLimits = TINY) -> AsyncIterator[int]:
-    """The port of a guarded server."""
+async def serving() -> AsyncIterator[int]:
+    """The port of a server with tiny deadlines."""
     seen.clear()
-    config = uvicorn.Config(
-        application, port=0, http=guarded_protocol(limits), ws="none", lifespan="off", log_level="critical"
-    )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    task = asyncio.create_task(server._serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(task, 10)
+    async with serve(application, TINY) as port:
+        yield port
 
 
 async def exchange(port: int, *pieces: bytes) -> bytes:
