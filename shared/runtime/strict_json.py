@@ -119,7 +119,7 @@ def _check(value: Any, max_depth: int) -> None:
     _check_leaf(value, "")
     stack = [_children(value, "")]
     while stack:
-        if len(stack) > max_depth + 1:
+        if len(stack) > max_depth:
             raise JsonInvalid("", "json_too_deep", f"nested deeper than {max_depth}")
         try:
             path, child = next(stack[-1])
