@@ -11,7 +11,7 @@ app = create_app(title="gateway", settings=settings, health=health, routers=[rou
 app.state.principal_verifier = PrincipalVerifier(keyring, audience="gateway")
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from shared.kernel.errors import InvalidValue
 from shared.runtime.health import Health
@@ -31,12 +31,11 @@ from shared.runtime.problem import (
     Problem,
     bad_request,
     body_too_large,
-    field_invalid,
     internal_error,
     method_not_allowed,
     not_found,
+    problem_of_value,
     problem_response,
-    safe_field,
 )
 from shared.runtime.settings import ProcessSettings
 from shared.runtime.strict_route import (
@@ -111,12 +110,15 @@ def create_app(
     routers: Sequence[APIRouter],
     lifespan: Lifespan | None = None,
     asgi_routes: Sequence[BaseRoute] = (),
+    hot_doors: Mapping[str, ASGIApp] | None = None,
 ) -> FastAPI:
     """The application of one process, with /healthz, /readyz and /metrics.
 
     Every error is a problem+json with the request's id. routers: made with `route_class=StrictRoute` (refused
-    otherwise). asgi_routes: `starlette.routing.Route(path, AsgiObject(), methods=[…])` for hot doors, matched first.
-    The caller sets `app.state.principal_verifier` where routes use `require_role`.
+    otherwise). asgi_routes: `starlette.routing.Route(path, AsgiObject(), methods=[…])` for plain ASGI, matched first.
+    hot_doors: ASGI applications by path prefix (`/c/`, or exactly `/postback`) that are asked before FastAPI; they
+    judge method and path themselves, may raise Problem, and are not in the access log unless they refuse. The caller
+    sets `app.state.principal_verifier` where routes use `require_role`.
     """
     is_open = settings.environment != "production"
     app = FastAPI(
@@ -134,7 +136,7 @@ def create_app(
     for router in routers:
         _require_strict_routes(router)
         app.include_router(router)
-    app.add_middleware(RequestObserver)
+    app.add_middleware(RequestObserver, hot_doors=hot_doors)
     app.add_exception_handler(Problem, _answer)
     app.add_exception_handler(InvalidValue, _answer_invalid_value)
     app.add_exception_handler(RequestValidationError, _answer_validation)
@@ -187,7 +189,7 @@ async def _answer(request: Request, error: Exception) -> Response:
 
 async def _answer_invalid_value(request: Request, error: Exception) -> Response:
     assert isinstance(error, InvalidValue)
-    return _respond(request, field_invalid(safe_field(error.field), error.code, error.message))
+    return _respond(request, problem_of_value(error))
 
 
 async def _answer_validation(request: Request, error: Exception) -> Response:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from starlette.types import Send
 
+from shared.kernel.errors import InvalidValue
+
 PROBLEM_CONTENT_TYPE: Final = "application/problem+json"
 ERRORS_MAX: Final = 50
 """Faults listed in one answer: enough to mend a form by, too few to make a hostile body expensive."""
@@ -152,6 +154,11 @@ def validation_failed(errors: Sequence[FieldError], detail: str = "Some fields a
 def field_invalid(field: str, code: str, message: str) -> Problem:
     """422 naming one field."""
     return validation_failed([FieldError(field, code, message)], detail=f"{field}: {message}")
+
+
+def problem_of_value(error: InvalidValue) -> Problem:
+    """422 for a value that the kernel refused, naming its field."""
+    return field_invalid(safe_field(error.field), error.code, error.message)
 
 
 def rate_limited(retry_after_seconds: int, headers: Mapping[str, str] | None = None) -> Problem:

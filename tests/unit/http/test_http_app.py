@@ -7,14 +7,17 @@ from typing import Literal
 import httpx
 import pytest
 from fastapi import APIRouter
+from starlette.types import ASGIApp, Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from shared.kernel.errors import InvalidValue
 from shared.runtime.health import Health
 from shared.runtime.http_app import (
     create_app,
 )
 from shared.runtime.keyring import Keyring, create_keyring_file
 from shared.runtime.principal import Principal, PrincipalSigner, PrincipalVerifier
+from shared.runtime.problem import conflict
 from shared.runtime.settings import ProcessSettings
 from tests.unit.http.orders_app import JSON, PLANTED, assert_problem, calling, make_app
 
@@ -120,3 +123,29 @@ def test_a_router_without_strict_routes_is_refused() -> None:
 
     with pytest.raises(TypeError, match="StrictRoute"):
         create_app(title="x", settings=settings, health=Health(), routers=[router])
+
+
+async def test_a_hot_door_is_asked_before_fastapi_and_only_for_its_own_path() -> None:
+    async def door(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/hot/taken":
+            raise conflict("taken", "Taken.")
+        if scope["path"] == "/hot/value":
+            raise InvalidValue("click_id", "click_id_forged", "does not verify")
+        if scope["path"] == "/hot/bug":
+            raise RuntimeError(PLANTED)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"hot"})
+
+    settings = ProcessSettings.model_validate({"TRIBUTARY_ENV": "test", "broker": "embedded"})
+    doors: dict[str, ASGIApp] = {"/hot/": door, "/postback": door}
+    app = create_app(title="x", settings=settings, health=Health(), routers=[], hot_doors=doors)
+    async with calling(app) as client:
+        with capture_logs() as logs:
+            assert (await client.get("/hot/5?secret=1")).text == (await client.post("/postback")).text == "hot"
+        assert logs == []
+        assert_problem(await client.get("/hot/taken"), 409)
+        assert assert_problem(await client.get("/hot/value"), 422)["errors"][0]["field"] == "click_id"
+        assert_problem(await client.get("/hot/bug"), 500)
+        assert_problem(await client.get("/postbacks"), 404)
+        assert_problem(await client.get("/hot"), 404)
+        assert 'route="/hot/"' in (await client.get("/metrics")).text
