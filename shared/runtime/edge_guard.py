@@ -4,19 +4,25 @@ uvicorn alone keeps idle, dripping and half-sent connections open for minutes an
 refuses bare line feeds, folded headers, doubled or mixed lengths; what it lets pass and a proxy might read otherwise
 (two Hosts, `identity` before `chunked`, trailers, absolute targets, other versions) is refused here.
 
-    uvicorn.Config(app, http=guarded_protocol(EdgeLimits(body_bytes_max=65_536)), ws="none", …)
+    uvicorn.Server(guarded_config(app, host="127.0.0.1", port=8080, limits=EdgeLimits(body_bytes_max=65_536)))
 """
 
 import asyncio
 import enum
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
+import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from shared.runtime.metrics import counter
+
+GRACEFUL_SECONDS: Final = 15
+"""Within the 25 s a process has to stop, with time left for what comes after the last answer."""
 
 _NEVER: Final = float("inf")
 _REFUSAL_TAIL: Final = b"content-length: 0\r\nconnection: close\r\n\r\n"
@@ -293,3 +299,27 @@ class EdgeGuard(HttpToolsProtocol):
 def guarded_protocol(limits: EdgeLimits) -> type[EdgeGuard]:
     """The protocol class for `uvicorn.Config(http=…)`; use `ws="none"` with it."""
     return type("EdgeGuard", (EdgeGuard,), {"limits": limits})
+
+
+def guarded_config(
+    app: ASGIApp, *, host: str, port: int, limits: EdgeLimits | None = None, graceful_seconds: int = GRACEFUL_SECONDS
+) -> uvicorn.Config:
+    """uvicorn's configuration for every process: guarded, silent (we log ourselves), and trusting no proxy header.
+
+    limits: the defaults where None. graceful_seconds: for requests under way when the process is told to stop.
+    """
+    chosen = limits or EdgeLimits()
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=guarded_protocol(chosen),
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # X-Forwarded-For would otherwise be believed from the same machine
+        timeout_keep_alive=math.ceil(chosen.idle_seconds) + 2,  # the guard's own deadline comes first
+        timeout_graceful_shutdown=graceful_seconds,
+    )

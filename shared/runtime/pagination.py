@@ -15,8 +15,8 @@ from shared.runtime.wire_model import plain_number
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
-CURSOR_CHARACTERS_MAX: Final = 512
-"""A cursor holds the sort key of one row."""
+CURSOR_CHARACTERS_MAX: Final = 1_024
+"""A cursor holds the sort key of one row: an instant, an id, at most one text of 64 characters."""
 
 CursorValue = str | int | bool | None
 Item = TypeVar("Item")
@@ -40,7 +40,7 @@ class Page(BaseModel, Generic[Item]):
 
 def encode_cursor(position: Mapping[str, CursorValue]) -> str:
     """`position` (the sort key of the last row shown) as URL-safe text. Not signed: it carries no authority."""
-    text = json.dumps(dict(position), separators=(",", ":"), sort_keys=True)
+    text = json.dumps(dict(position), separators=(",", ":"), sort_keys=True, ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode("utf-8")).decode("ascii").rstrip("=")
 
 

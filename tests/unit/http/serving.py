@@ -7,14 +7,14 @@ from contextlib import asynccontextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-from shared.runtime.edge_guard import EdgeLimits, guarded_protocol
+from shared.runtime.edge_guard import EdgeLimits, guarded_config
 
 
 @asynccontextmanager
 async def serve(application: ASGIApp, limits: EdgeLimits | None = None) -> AsyncIterator[int]:
     """The port of a guarded server in this process."""
-    protocol = guarded_protocol(limits or EdgeLimits())
-    config = uvicorn.Config(application, port=0, http=protocol, ws="none", lifespan="off", log_level="critical")
+    config = guarded_config(application, host="127.0.0.1", port=0, limits=limits)
+    config.lifespan = "off"
     server = uvicorn.Server(config)
     task = asyncio.create_task(server._serve())
     while not server.started:

@@ -18,7 +18,7 @@ from shared.runtime.pagination import (
 )
 from shared.runtime.problem import Problem
 
-_texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=20)
+_texts = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=10)
 _positions = st.dictionaries(_texts, _texts | st.integers(-(2**63), 2**63 - 1) | st.none(), max_size=3)
 
 
