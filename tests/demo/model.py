@@ -11,28 +11,32 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.demo.amounts import minor_of
-from tests.demo.expected import CREDITED, ExpectedConversion, Key
+from tests.demo.expected import ExpectedConversion, Key
 from tests.demo.history import Attempt, Fact, Operation
 from tests.demo.terms import ClickSeen, OfferTerms, read_offer
 
 CLOCK_SLACK_SECONDS = 0.05
 
 
+Fate = tuple[str, str]
+"""A status and the outcome's name that goes with it: ("rejected", "click_too_old")."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the platform may answer. statuses: of HTTP. outcome: its name, where exactly one is right."""
+    """What the platform may answer. status: of HTTP. names: of the outcome. fates: what may become of a conversion."""
 
-    statuses: frozenset[int]
-    possible: frozenset[str] = frozenset()
-    outcome: str | None = None
-
-
-def _taken(*possible: str, outcome: str | None = None) -> Verdict:
-    return Verdict(frozenset({201}), frozenset(possible), outcome)
+    status: int
+    names: frozenset[str]
+    fates: frozenset[Fate] = frozenset()
 
 
-def _refused(status: int, outcome: str | None = None) -> Verdict:
-    return Verdict(frozenset({status}), outcome=outcome)
+def _taken(fates: frozenset[Fate]) -> Verdict:
+    return Verdict(201, frozenset(name for _, name in fates), fates)
+
+
+def _answered(status: int, *names: str) -> Verdict:
+    return Verdict(status, frozenset(names))
 
 
 class Model:
@@ -128,117 +132,121 @@ class Model:
             self._problem(operation, f"{len(batch)} postbacks, {len(answers)} answers (status {answer.status})")
             return
         for fields, (status, content) in zip(batch, answers, strict=True):
-            self._judge(operation, fields, status, content)
+            self._judge(operation, _as_understood(fields), status, content)
 
     def _judge(self, operation: Operation, fields: Mapping[str, str], status: int, content: Mapping[str, Any]) -> None:
         verdict, conversion = self._verdict(operation, fields)
-        outcome = content.get("outcome") or {}
-        name = str(outcome.get("name") or content.get("code") or status)
+        name = _outcome_name(content)
         counted = f"{status} {name}"
         self.outcomes[counted] = self.outcomes.get(counted, 0) + 1
-        allowed = verdict.statuses
-        if operation.may_have_happened_before and 201 in allowed:
-            allowed = allowed | {200}
-        if status not in allowed:
-            self._problem(operation, f"{dict(fields)}: expected {sorted(allowed)}, got {status} {name}")
+        is_repeat = status == 200 and verdict.status == 201 and operation.may_have_happened_before
+        if status != verdict.status and not is_repeat:
+            self._problem(operation, f"{dict(fields)}: expected {verdict.status}, got {status} {name}")
             return
-        if verdict.outcome and name != verdict.outcome:
-            self._problem(operation, f"{dict(fields)}: expected outcome {verdict.outcome}, got {name}")
+        if verdict.names and name not in verdict.names and not is_repeat:
+            self._problem(operation, f"{dict(fields)}: expected outcome {sorted(verdict.names)}, got {name}")
         if status >= 300 or conversion is None:
             return
         given = content.get("conversion_id")
         if conversion.conversion_id not in (None, given):
             self._problem(operation, f"another conversion: {given} instead of {conversion.conversion_id}")
         conversion.conversion_id = given
-        if verdict.statuses == {201} and "adjustment_id" not in fields:
-            self._narrow(operation, conversion, verdict, str(content.get("status")))
+        if verdict.fates:
+            self._narrow(operation, conversion, str(content.get("status")))
 
-    def _narrow(self, operation: Operation, conversion: ExpectedConversion, verdict: Verdict, status: str) -> None:
-        if status == "approved" and conversion.offer is not None and conversion.offer.approves_at_once:
-            status = "pending"
-        if status == "waiting" and verdict.possible & CREDITED:
-            status = "pending"
-        if status not in verdict.possible:
-            self._problem(operation, f"status {status}, expected {sorted(verdict.possible)}")
-        conversion.possible = frozenset({status}) & verdict.possible or verdict.possible
+    def _narrow(self, operation: Operation, conversion: ExpectedConversion, status: str) -> None:
+        """The platform's own answer says which of the possible things happened."""
+        expected = set(conversion.possible)
+        if status == "waiting" and "pending" in expected:
+            return
+        if status not in expected:
+            self._problem(operation, f"{conversion.key}: status {status}, expected {sorted(expected)}")
+            return
+        conversion.possible = frozenset({status})
 
     def _verdict(self, operation: Operation, fields: Mapping[str, str]) -> tuple[Verdict, ExpectedConversion | None]:
         facts = operation.facts
         merchant_id, expect = facts["merchant_id"], facts.get("expect")
         if expect == "unauthenticated":
-            return _refused(401), None
+            return _answered(401), None
         if fields.get("test") == "1":
-            return Verdict(frozenset({200}), outcome="test"), None
+            return _answered(200, "test"), None
         if "adjustment_id" in fields:
             return self._refund_verdict(merchant_id, fields)
         spelling, order_id = fields.get("click_id"), fields.get("order_id")
-        click = self.clicks.get(spelling.lower()) if spelling else None
+        click = self.clicks.get(spelling) if spelling else None
         if spelling and click is None:
-            return Verdict(frozenset({404, 422})), None
+            return _answered(404, "click_id_malformed", "click_id_forged", "click_id_unknown_key"), None
         if not spelling and not order_id:
-            return _refused(422), None
+            return _answered(422, "malformed"), None
         if click is not None and self.offers[click.offer_id].merchant_id != merchant_id:
-            return _refused(403), None
-        event = fields.get("event", "sale")
-        key = (merchant_id, event, order_id or f"click:{spelling}")
+            return _answered(403, "foreign_offer"), None
+        key = (merchant_id, fields["event"], order_id or f"click:{spelling}")
         known = self.conversions.get(key)
         if known is None:
             return self._new_conversion(operation, key, fields, click)
         if fields in (known.content, *known.later_contents):
-            return Verdict(frozenset({200})), known
+            return _answered(200), known
         if known.click is None and click is not None and _without(fields, "click_id") == known.content:
-            return self._late_click(operation, known, fields, click)
-        return _refused(409), None
+            known.later_contents.append(fields)
+            return _taken(self._attribute(operation, known, click)), known
+        return _answered(409, "conflict"), None
 
     def _new_conversion(
         self, operation: Operation, key: Key, fields: Mapping[str, str], click: ClickSeen | None
     ) -> tuple[Verdict, ExpectedConversion]:
-        conversion = ExpectedConversion(key, dict(fields), frozenset({"unattributed"}), fields.get("order_id"))
+        conversion = ExpectedConversion(key, fields, frozenset({"unattributed"}), fields.get("order_id"))
         if "amount" in fields:
             conversion.currency = fields["currency"]
             conversion.order_minor = conversion.net_minor = minor_of(fields["amount"], conversion.currency)
         self.conversions[key] = conversion
         if click is None:
-            return _taken("unattributed"), conversion
-        return _taken(*self._attribute(operation, conversion, click)), conversion
+            return _taken(frozenset({("unattributed", "unattributed")})), conversion
+        return _taken(self._attribute(operation, conversion, click)), conversion
 
-    def _late_click(
-        self, operation: Operation, known: ExpectedConversion, fields: Mapping[str, str], click: ClickSeen
-    ) -> tuple[Verdict, ExpectedConversion]:
-        known.later_contents.append(dict(fields))
-        return _taken(*self._attribute(operation, known, click)), known
-
-    def _attribute(self, operation: Operation, conversion: ExpectedConversion, click: ClickSeen) -> frozenset[str]:
+    def _attribute(self, operation: Operation, conversion: ExpectedConversion, click: ClickSeen) -> frozenset[Fate]:
         conversion.click, conversion.offer = click, self.offers[click.offer_id]
-        conversion.possible = self._statuses(operation, conversion.event, click)
-        return conversion.possible
+        fates = self._fates(operation, conversion.event, click)
+        conversion.possible = frozenset(status for status, _ in fates)
+        if "pending" in conversion.possible:
+            fates |= {("waiting", "waiting_for_offer_version")}
+        return fates
 
-    def _statuses(self, operation: Operation, event: str, click: ClickSeen) -> frozenset[str]:
+    def _fates(self, operation: Operation, event: str, click: ClickSeen) -> frozenset[Fate]:
         offer = self.offers[click.offer_id]
-        if event not in offer.terms or not click.is_enrolled or click.must_be_inactive:
-            return frozenset({"rejected"})
+        if click.must_be_inactive:
+            return frozenset({("rejected", "offer_inactive")})
+        if not click.is_enrolled:
+            return frozenset({("rejected", "not_enrolled")})
+        if event not in offer.terms:
+            return frozenset({("rejected", "event_not_of_offer")})
         first, last = operation.attempts[0].started_at, operation.attempts[-1].ended_at
         assert last is not None
         youngest, oldest = first - click.clicked_to, last - click.clicked_from
-        could_be_out = click.may_be_inactive or youngest < offer.window_min_seconds
-        could_be_out = could_be_out or oldest > offer.window_max_seconds
-        could_be_in = oldest >= offer.window_min_seconds and youngest < offer.window_max_seconds + 1
-        inside = {"held" if click.is_robot else "pending"} if could_be_in else set()
-        return frozenset(inside | ({"rejected"} if could_be_out else set()))
+        fates: set[Fate] = {("rejected", "offer_inactive")} if click.may_be_inactive else set()
+        if youngest < offer.window_min_seconds:
+            fates.add(("rejected", "click_too_recent"))
+        if oldest >= offer.window_max_seconds + 1:
+            fates.add(("rejected", "click_too_old"))
+        if oldest >= offer.window_min_seconds and youngest < offer.window_max_seconds + 1:
+            fates.add(("held", "held_robot") if click.is_robot else ("pending", "recorded"))
+        return frozenset(fates)
 
     # refunds and the merchant's own acts
 
     def _refund_verdict(self, merchant_id: int, fields: Mapping[str, str]) -> tuple[Verdict, ExpectedConversion | None]:
         conversion = self._order(merchant_id, fields["order_id"])
         if conversion is None:
-            return _refused(404), None
+            return _answered(404, "conversion_not_found"), None
         earlier = conversion.adjustments.get(fields["adjustment_id"])
         if earlier is not None:
-            return (Verdict(frozenset({200})), conversion) if fields == earlier else (_refused(409), None)
-        if self._take_back(conversion, fields.get("amount")):
-            conversion.adjustments[fields["adjustment_id"]] = dict(fields)
-            return _taken(), conversion
-        return _refused(422), None
+            same = fields == earlier
+            return (_answered(200), conversion) if same else (_answered(409, "adjustment_conflict"), None)
+        if not self._take_back(conversion, fields.get("amount")):
+            return _answered(422, "adjustment_exceeds"), None
+        conversion.adjustments[fields["adjustment_id"]] = fields
+        name = "fully_refunded" if conversion.possible == {"reversed"} else "adjustment_recorded"
+        return _answered(201, name), conversion
 
     def _order(self, merchant_id: int, order_id: str) -> ExpectedConversion | None:
         found = [c for c in self.conversions.values() if c.key[0] == merchant_id and c.order_id == order_id]
@@ -288,3 +296,20 @@ def _click_id_of(location: str | None, parameter: str) -> str:
 
 def _without(fields: Mapping[str, str], name: str) -> dict[str, str]:
     return {key: value for key, value in fields.items() if key != name}
+
+
+def _as_understood(fields: Mapping[str, str]) -> dict[str, str]:
+    """What a postback says, whatever its spelling: case of a click ID, an event left out."""
+    understood = dict(fields)
+    if "click_id" in understood:
+        understood["click_id"] = understood["click_id"].lower()
+    if "adjustment_id" not in understood:
+        understood.setdefault("event", "sale")
+    return understood
+
+
+def _outcome_name(content: Mapping[str, Any]) -> str:
+    outcome = content.get("outcome")
+    if isinstance(outcome, Mapping):
+        return str(outcome.get("name"))
+    return str(content.get("code") or "without outcome")
