@@ -1,0 +1,1 @@
+"""The HTTP door: the plain ASGI redirect, and the JSON routes for links and clicks."""

@@ -1,0 +1,128 @@
+"""`GET /v1/clicks`: the click log of one affiliate, or of all for admin and finance."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime, BaseModel
+from sqlalchemy import RowMapping
+
+from services.clicks.storage.click_store import ClickFilter
+from services.clicks.usecases.list_clicks import list_clicks
+from shared.kernel.click_id import ClickFlags, ClickIdInvalid, read_click_id, spell_click_id
+from shared.runtime.database import Database
+from shared.runtime.http_app import PlainText, QueryId, StrictRoute
+from shared.runtime.pagination import (
+    LIMIT_DEFAULT,
+    CursorValue,
+    Page,
+    PageCursor,
+    PageLimit,
+    cursor_parsed,
+    decode_cursor,
+    page_of,
+)
+from shared.runtime.principal import Principal, require_role, tenant_of
+from shared.runtime.problem import field_invalid
+
+_CURSOR_KEYS: Final = ("at", "id")
+Reader = Annotated[Principal, Depends(require_role("affiliate", "admin", "finance"))]
+
+
+class ClickAnswer(BaseModel):
+    """One click. flags: names; empty for a click that counts. consent: null where the shopper was not asked."""
+
+    click_id: str
+    clicked_at: datetime
+    offer_id: int
+    offer_version: int
+    affiliate_id: int
+    flags: list[str]
+    is_robot: bool
+    subs: dict[str, str]
+    aff_click_id: str | None
+    source: str | None
+    creative: str | None
+    deep_link: str | None
+    referrer_host: str | None
+    consent: bool | None
+
+
+def clicks_router(tenants: Database, staff: Database) -> APIRouter:
+    """The route on its two databases: a tenant's reads pass row-level security, staff's see every row."""
+    router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["clicks"])
+
+    @router.get("/clicks")
+    async def get_clicks(
+        caller: Reader,
+        limit: PageLimit = LIMIT_DEFAULT,
+        cursor: PageCursor = None,
+        offer_id: QueryId | None = None,
+        affiliate_id: QueryId | None = None,
+        from_at: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+        to_at: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+        sub1: Annotated[str | None, PlainText(255)] = None,
+    ) -> Page[ClickAnswer]:
+        wanted = ClickFilter(
+            affiliate_id=_affiliate(caller, affiliate_id),
+            offer_id=offer_id,
+            from_at=from_at,
+            to_at=to_at,
+            sub1=sub1,
+            before=_position(cursor),
+        )
+        tenant = tenant_of(caller)
+        async with (tenants if tenant else staff).transaction(tenant=tenant) as session:
+            rows: Sequence[RowMapping] = await list_clicks(session, wanted, limit)
+        shown, next_cursor = page_of(rows, limit, _position_of)
+        return Page(items=[_answer(row) for row in shown], next_cursor=next_cursor)
+
+    return router
+
+
+def flag_names(flags: int) -> list[str]:
+    """The names of a click's flags, lower case, lowest bit first."""
+    return [flag.name.lower() for flag in ClickFlags if flag and flags & flag and flag.name]
+
+
+def _affiliate(caller: Principal, asked: int | None) -> int | None:
+    if caller.role != "affiliate":
+        return asked
+    if asked is not None and asked != caller.affiliate_id:
+        raise field_invalid("affiliate_id", "not_yours", "leave it out: an affiliate sees its own clicks")
+    return caller.affiliate_id
+
+
+def _position_of(row: RowMapping) -> Mapping[str, CursorValue]:
+    return {"at": row["clicked_at"].astimezone(UTC).isoformat(), "id": spell_click_id(row["click_id"])}
+
+
+def _position(cursor: str | None) -> tuple[datetime, bytes] | None:
+    if cursor is None:
+        return None
+    position = decode_cursor(cursor, keys=_CURSOR_KEYS)
+    return cursor_parsed(position, "at", _instant), cursor_parsed(position, "id", _click_id)
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant needs a zone")
+    return instant
+
+
+def _click_id(text: str) -> bytes:
+    try:
+        return read_click_id(text)
+    except ClickIdInvalid:
+        raise ValueError("not a click ID") from None
+
+
+def _answer(row: RowMapping) -> ClickAnswer:
+    flags = row["flags"]
+    fields = {name: row[name] for name in ClickAnswer.model_fields if name in row}
+    fields["click_id"] = spell_click_id(row["click_id"])
+    fields["flags"] = flag_names(flags)
+    fields["is_robot"] = bool(flags & ClickFlags.ROBOT)
+    return ClickAnswer(**fields)

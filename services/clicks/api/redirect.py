@@ -1,0 +1,186 @@
+"""The redirect, `GET|HEAD /c/{offer_id}/{affiliate_id}`: plain ASGI, a framework would cost more than all the rest."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+
+from services.clicks.api.client_address import ClientAddresses
+from services.clicks.clients.click_recorder import ClickRecorder
+from services.clicks.domain.catalogue import OfferPlan
+from services.clicks.domain.link_query import read_link_query
+from services.clicks.domain.visitor import is_visitor_token
+from services.clicks.usecases.answer_click import AnsweredClick, ClickDesk, Visit
+from shared.kernel.ids import ID_MAX
+from shared.runtime.failpoint import failpoint
+from shared.runtime.http_observer import new_request_id
+from shared.runtime.metrics import counter
+from shared.runtime.problem import method_not_allowed, not_found, send_problem
+
+REDIRECT_PREFIX: Final = "/c/"
+VISITOR_COOKIE: Final = "trb_visitor"
+VISITOR_COOKIE_SECONDS: Final = 365 * 86_400
+
+_ID_DIGITS_MAX: Final = 10
+_EMPTY: Final[Message] = {"type": "http.response.body", "body": b""}
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_NO_INDEX: Final = (b"x-robots-tag", b"noindex")
+_NO_LENGTH: Final = (b"content-length", b"0")
+_PREFETCHED: Final[Message] = {
+    "type": "http.response.start",
+    "status": 503,
+    "headers": [_NO_STORE, _NO_INDEX, _NO_LENGTH],
+}
+_SPECULATIVE: Final = (b"prefetch", b"prerender", b"preview")
+
+_ANSWERS = counter("redirects", unit="requests", meaning="Requests for a referral link, by answer", labels=("answer",))
+_REDIRECTED = _ANSWERS.labels("redirected")
+_JSON = _ANSWERS.labels("json")
+_PREVIEWED = _ANSWERS.labels("head")
+_SPECULATED = _ANSWERS.labels("prefetch")
+_REFUSED = _ANSWERS.labels("refused")
+
+
+@dataclass(slots=True)
+class _Headers:
+    user_agent: str = ""
+    referrer: str = ""
+    cookie: str = ""
+    forwarded_for: str = ""
+    is_speculative: bool = False
+
+
+class RedirectDoor:
+    """The ASGI application for every path under `/c/`. Touches no database to decide.
+
+    cookie_is_secure: the links are https, so the visitor cookie is too.
+    """
+
+    def __init__(
+        self, desk: ClickDesk, recorder: ClickRecorder, addresses: ClientAddresses, *, cookie_is_secure: bool
+    ) -> None:
+        self._desk = desk
+        self._recorder = recorder
+        self._addresses = addresses
+        self._cookie_attributes = f"; Path=/; Max-Age={VISITOR_COOKIE_SECONDS}; HttpOnly; SameSite=Lax" + (
+            "; Secure" if cookie_is_secure else ""
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request: 302, or 200 for `format=json`, only when the click is durable (I1)."""
+        method = scope["method"]
+        if method not in ("GET", "HEAD"):
+            _REFUSED.inc()
+            await send_problem(send, method_not_allowed(["GET", "HEAD"]), new_request_id())
+            return
+        ids = _read_ids(scope["path"])
+        plan = self._desk.catalogue.find_plan(ids[0]) if ids is not None else None
+        if ids is None or plan is None:
+            _REFUSED.inc()
+            await send_problem(send, not_found("link_not_found", "There is no such link."), new_request_id())
+            return
+        headers = _read_headers(scope)
+        if headers.is_speculative:
+            _SPECULATED.inc()
+            await send(_PREFETCHED)
+            await send(_EMPTY)
+            return
+        visit = self._visit(scope, ids[1], headers)
+        if method == "HEAD":
+            _PREVIEWED.inc()
+            await _redirect(send, plan, self._desk.preview(plan, visit))
+            return
+        click = self._desk.answer(plan, visit)
+        await self._recorder.record(click.event)
+        if visit.query.wants_json:
+            _JSON.inc()
+            await self._send_json(send, click)
+        else:
+            _REDIRECTED.inc()
+            await _redirect(send, plan, click.location, self._cookie(click))
+        failpoint("click.after_302")
+
+    def _visit(self, scope: Scope, affiliate_id: int, headers: _Headers) -> Visit:
+        query = read_link_query(scope["query_string"])
+        client = scope.get("client")
+        return Visit(
+            affiliate_id=affiliate_id,
+            query=query,
+            user_agent=headers.user_agent,
+            referrer=headers.referrer,
+            client_address=self._addresses.find(client[0] if client else "", headers.forwarded_for),
+            visitor_token=_visitor_token(headers.cookie) if query.consent is True else None,
+        )
+
+    def _cookie(self, click: AnsweredClick) -> bytes | None:
+        if click.new_visitor_token is None:
+            return None
+        return f"{VISITOR_COOKIE}={click.new_visitor_token}{self._cookie_attributes}".encode("ascii")
+
+    async def _send_json(self, send: Send, click: AnsweredClick) -> None:
+        body = orjson.dumps({"click_id": click.click_id, "landing_url": click.location})
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(body)).encode("ascii")),
+            _NO_STORE,
+            _NO_INDEX,
+        ]
+        if (cookie := self._cookie(click)) is not None:
+            headers.append((b"set-cookie", cookie))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+async def _redirect(send: Send, plan: OfferPlan, location: str, cookie: bytes | None = None) -> None:
+    headers = [
+        (b"location", location.encode("ascii")),
+        _NO_STORE,
+        (b"referrer-policy", plan.version.referrer_policy.encode("ascii")),
+        _NO_INDEX,
+        _NO_LENGTH,
+    ]
+    if cookie is not None:
+        headers.append((b"set-cookie", cookie))
+    await send({"type": "http.response.start", "status": 302, "headers": headers})
+    await send(_EMPTY)
+
+
+def _read_ids(path: str) -> tuple[int, int] | None:
+    offer, _, affiliate = path[len(REDIRECT_PREFIX) :].partition("/")
+    offer_id, affiliate_id = _read_id(offer), _read_id(affiliate)
+    return (offer_id, affiliate_id) if offer_id and affiliate_id else None
+
+
+def _read_id(text: str) -> int:
+    """The id spelt by `text`, 0 for anything but the one plain spelling."""
+    if not (text.isdigit() and text.isascii() and len(text) <= _ID_DIGITS_MAX and text[0] != "0"):
+        return 0
+    number = int(text)
+    return number if number <= ID_MAX else 0
+
+
+def _read_headers(scope: Scope) -> _Headers:
+    found = _Headers()
+    for name, value in scope["headers"]:
+        if name == b"user-agent":
+            found.user_agent = value.decode("latin-1").strip()
+        elif name == b"referer":
+            found.referrer = value.decode("latin-1")
+        elif name == b"cookie":
+            found.cookie = f"{found.cookie}; {value.decode('latin-1')}" if found.cookie else value.decode("latin-1")
+        elif name == b"x-forwarded-for":
+            more = value.decode("latin-1")
+            found.forwarded_for = f"{found.forwarded_for},{more}" if found.forwarded_for else more
+        elif name in (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"):
+            lowered = value.lower()
+            found.is_speculative = found.is_speculative or any(word in lowered for word in _SPECULATIVE)
+    return found
+
+
+def _visitor_token(cookies: str) -> str | None:
+    for cookie in cookies.split(";"):
+        name, _, value = cookie.strip().partition("=")
+        if name == VISITOR_COOKIE and is_visitor_token(value):
+            return value
+    return None

@@ -1,0 +1,153 @@
+"""Builds the object graphs of the two clicks processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import crawleruseragents
+
+from services.clicks.api.client_address import ClientAddresses
+from services.clicks.api.redirect import RedirectDoor
+from services.clicks.clients.click_home import ClickSink, OutboxClickSink
+from services.clicks.clients.click_recorder import ClickRecorder
+from services.clicks.consumers.catalogue_feed import CatalogueFeed
+from services.clicks.consumers.click_log import handle_clicks
+from services.clicks.domain.catalogue import Catalogue
+from services.clicks.domain.robots import RobotMatcher
+from services.clicks.settings import ClicksSettings
+from services.clicks.usecases.answer_click import ClickDesk
+from shared.contracts.topics import CATALOGUE, CLICKS
+from shared.kernel.clock import Clock
+from shared.runtime.clock import clock_from
+from shared.runtime.consumer import Consumer
+from shared.runtime.database import Database
+from shared.runtime.event_log.choice import build_event_source, build_publisher
+from shared.runtime.keyring import Keyring
+from shared.runtime.principal import PrincipalVerifier
+from shared.runtime.projection import ProjectionFollower, apply_projection
+from shared.runtime.relay import Relay
+
+PRIVACY_KEY_BYTES_MIN: Final = 16
+INTAKE_CONNECTIONS: Final = 4
+"""As many as the recorder has groups in flight."""
+
+LOG_BATCH_CLICKS: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the HTTP process works with."""
+
+    clock: Clock
+    catalogue: Catalogue
+    follower: ProjectionFollower
+    click_keyring: Keyring
+    principal_keyring: Keyring
+    principal_verifier: PrincipalVerifier
+    recorder: ClickRecorder
+    redirect: RedirectDoor
+    intake: Database
+    tenants: Database
+    staff: Database
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for database in (self.intake, self.tenants, self.staff):
+            await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What the background process runs."""
+
+    relay: Relay
+    catalogue: Consumer
+    click_log: Consumer
+    database: Database
+
+
+def build_api(settings: ClicksSettings) -> Api:
+    """The redirect and the JSON routes. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
+    url = settings.database_url("clicks")
+    intake = Database(url, role="clicks_intake", pool_size=INTAKE_CONNECTIONS + 1, name="clicks-intake")
+    catalogue = Catalogue()
+    clock = clock_from(settings.clock_file)
+    click_keyring = Keyring.load(_required(settings.click_keyring_file, "CLICK_KEYRING_FILE"))
+    principal_keyring = Keyring.load(_required(settings.principal_keyring_file, "PRINCIPAL_KEYRING_FILE"))
+    desk = ClickDesk(
+        catalogue=catalogue,
+        keyring=click_keyring,
+        privacy_secret=read_privacy_key(_required(settings.privacy_key_file, "PRIVACY_KEY_FILE")),
+        robots=RobotMatcher([entry["pattern"] for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA]),
+        clock=clock,
+    )
+    recorder = ClickRecorder(click_homes(settings, intake))
+    return Api(
+        clock=clock,
+        catalogue=catalogue,
+        follower=ProjectionFollower(
+            intake, CatalogueFeed(catalogue, allow_loopback_http=settings.allows_loopback_http)
+        ),
+        click_keyring=click_keyring,
+        principal_keyring=principal_keyring,
+        principal_verifier=PrincipalVerifier(principal_keyring, audience="clicks"),
+        recorder=recorder,
+        redirect=RedirectDoor(
+            desk,
+            recorder,
+            ClientAddresses(settings.trusted_proxy_cidrs),
+            cookie_is_secure=settings.link_base.startswith("https://"),
+        ),
+        intake=intake,
+        tenants=Database(url, role="clicks_api", name="clicks-api"),
+        staff=Database(url, role="clicks_staff", pool_size=2, name="clicks-staff"),
+    )
+
+
+def click_homes(settings: ClicksSettings, intake: Database) -> list[ClickSink]:
+    """Where clicks become durable, in order of preference: with Kafka the outbox is the second home."""
+    return [OutboxClickSink(intake)]
+
+
+def build_worker(settings: ClicksSettings) -> Worker:
+    """The relay and the two consumers."""
+    database = Database(settings.database_url("clicks"), role="clicks_worker", name="clicks-worker")
+    clock = clock_from(settings.clock_file)
+    return Worker(
+        relay=Relay(database=database, publisher=build_publisher(settings), service="clicks"),
+        catalogue=Consumer(
+            name="clicks.catalogue",
+            topic=CATALOGUE,
+            database=database,
+            source=build_event_source(settings, CATALOGUE),
+            handler=apply_projection,
+            clock=clock,
+        ),
+        click_log=Consumer(
+            name="clicks.click_log",
+            topic=CLICKS,
+            database=database,
+            source=build_event_source(settings, CLICKS),
+            handler=handle_clicks,
+            clock=clock,
+            batch_size=LOG_BATCH_CLICKS,
+        ),
+        database=database,
+    )
+
+
+def read_privacy_key(path: Path) -> bytes:
+    """The secret that keys the hashes of addresses and cookies. Raises ValueError when it is missing or short."""
+    try:
+        key = path.read_bytes().strip()
+    except OSError:
+        raise ValueError(f"PRIVACY_KEY_FILE: {path.name} cannot be read") from None
+    if len(key) < PRIVACY_KEY_BYTES_MIN:
+        raise ValueError(f"PRIVACY_KEY_FILE: needs at least {PRIVACY_KEY_BYTES_MIN} bytes")
+    return key
+
+
+def _required(path: Path | None, name: str) -> Path:
+    if path is None:
+        raise ValueError(f"{name} is not set")
+    return path

@@ -1,0 +1,33 @@
+"""The two homes where a click becomes durable: the outbox in PostgreSQL, and Kafka."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from shared.runtime.database import Database
+from shared.runtime.failpoint import failpoint
+from shared.runtime.outbox import OutgoingEvent, append
+
+
+class ClickSink(Protocol):
+    """One home. `name` is for logs and metrics."""
+
+    name: str
+
+    async def write(self, clicks: Sequence[OutgoingEvent]) -> None:
+        """Make all of them durable, in one go. Raises whatever went wrong; then none may be taken as durable."""
+        ...
+
+
+class OutboxClickSink:
+    """Commits a group of clicks to the outbox in one transaction; the relay takes them to the log."""
+
+    name = "outbox"
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def write(self, clicks: Sequence[OutgoingEvent]) -> None:
+        """Commit them. Idempotence is the click log's: a group written twice is one click each, by click ID."""
+        async with self._database.transaction() as session:
+            await append(session, clicks)
+        failpoint("click.after_outbox")

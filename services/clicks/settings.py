@@ -1,0 +1,43 @@
+"""The environment of the clicks processes."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from shared.runtime.settings import ProcessSettings
+
+
+class ClicksSettings(ProcessSettings):
+    """What clicks-api and clicks-worker need beyond any process.
+
+    click_keyring_file: signs click IDs. principal_keyring_file: verifies the gateway's principals. privacy_key_file:
+    keys the hashes of addresses and cookies. public_url, tracking_url: base of referral links, the second first.
+    trusted_proxy_cidrs: whose X-Forwarded-For is believed, comma-separated.
+    """
+
+    click_keyring_file: Path | None = None
+    principal_keyring_file: Path | None = None
+    privacy_key_file: Path | None = None
+    public_url: str = "http://127.0.0.1:8080"
+    tracking_url: str = ""
+    trusted_proxy_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(default=())
+
+    @field_validator("trusted_proxy_cidrs", mode="before")
+    @classmethod
+    def _read_networks(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip(), strict=False) for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def link_base(self) -> str:
+        """Where referral links start, without a slash at the end."""
+        return (self.tracking_url or self.public_url).rstrip("/")
+
+    @property
+    def allows_loopback_http(self) -> bool:
+        """Landing pages may be plain http on this very machine."""
+        return self.environment in ("local", "test")

@@ -1,0 +1,1 @@
+"""The clicks service's PostgreSQL: the click log."""

@@ -1,0 +1,27 @@
+"""The background process: takes clicks to the log, keeps the catalogue, fills the click log."""
+
+from services.clicks.bootstrap import build_worker
+from services.clicks.settings import ClicksSettings
+from shared.runtime.health import Health
+from shared.runtime.logging import configure_logging
+from shared.runtime.process import Runnable, run_worker
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = ClicksSettings()
+    configure_logging("clicks", "worker", level=settings.log_level)
+    worker, health = build_worker(settings), Health()
+    health.add_check("relay", worker.relay.health)
+    health.add_check("catalogue", worker.catalogue.health)
+    health.add_check("click_log", worker.click_log.health)
+    tasks: dict[str, Runnable] = {
+        "relay": worker.relay,
+        "catalogue": worker.catalogue,
+        "click_log": worker.click_log,
+    }
+    run_worker(tasks, health, settings, closing=[worker.database.close])
+
+
+if __name__ == "__main__":
+    main()
