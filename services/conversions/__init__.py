@@ -1,1 +1,1 @@
-"""Conversions: matches merchants postbacks to clicks, once."""
+"""conversions: takes merchants' postbacks, matches each one to a click, once, and follows it until it is settled."""

@@ -1,0 +1,49 @@
+"""What the doors work with, built once by bootstrap and kept in `app.state.desk`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+
+from services.conversions.domain.catalogue import Catalogue
+from services.conversions.domain.signature import Network
+from services.conversions.usecases.credential_book import CredentialBook
+from services.conversions.usecases.judge_postback import Arrival, Submission, judge_postback
+from services.conversions.usecases.postback_group import PostbackGroup
+from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
+from shared.kernel.clock import Clock
+from shared.runtime.database import Database
+from shared.runtime.keyring import Keyring
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """tenants, staff: the databases of the API, by who asks. trusted_proxies: whose X-Forwarded-For is believed."""
+
+    clock: Clock
+    catalogue: Catalogue
+    click_keyring: Keyring
+    sealing_keyring: Keyring
+    book: CredentialBook
+    group: PostbackGroup
+    rejected: RejectedPostbacks
+    tenants: Database
+    staff: Database
+    trusted_proxies: Sequence[Network] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """True once credentials and catalogue have been read: before, too much would wait or be refused."""
+        return self.book.is_ready and self.catalogue.is_loaded
+
+    def judge(self, fields: Mapping[str, Any], arrival: Arrival) -> Submission:
+        """judge_postback with what this process knows."""
+        secrets = self.click_keyring.verification_secrets(arrival.received_at)
+        return judge_postback(fields, arrival, catalogue=self.catalogue, click_secrets=secrets)
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk of the application that serves `request`."""
+    desk: Desk = request.app.state.desk
+    return desk

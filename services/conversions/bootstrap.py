@@ -1,0 +1,135 @@
+"""Builds the object graphs of the two conversions processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from services.conversions.api.desk import Desk
+from services.conversions.consumers.catalogue_feed import CatalogueFeed
+from services.conversions.consumers.click_index import ClickIndexHandler
+from services.conversions.consumers.sweep import Sweep
+from services.conversions.domain.catalogue import Catalogue
+from services.conversions.settings import ConversionsSettings
+from services.conversions.usecases.add_click_details import add_click_details
+from services.conversions.usecases.approve_validated import approve_validated
+from services.conversions.usecases.attribute_waiting import attribute_waiting
+from services.conversions.usecases.credential_book import CredentialBook
+from services.conversions.usecases.postback_group import GROUPS_IN_FLIGHT_MAX, PostbackGroup
+from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
+from shared.contracts.topics import CATALOGUE, CLICKS
+from shared.runtime.clock import clock_from
+from shared.runtime.consumer import Consumer, Handler
+from shared.runtime.database import Database
+from shared.runtime.event_log.choice import build_event_source, build_publisher
+from shared.runtime.keyring import Keyring
+from shared.runtime.principal import PrincipalVerifier
+from shared.runtime.projection import ProjectionFollower, apply_projection
+from shared.runtime.relay import Relay
+
+INDEX_BATCH_CLICKS: Final = 2_000
+APPROVE_EVERY_SECONDS: Final = 1.0
+ATTRIBUTE_EVERY_SECONDS: Final = 0.25
+COMPLETE_EVERY_SECONDS: Final = 1.0
+"""The index consumer completes conversions itself; this catches the two that just missed each other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the HTTP process works with."""
+
+    desk: Desk
+    follower: ProjectionFollower
+    principal_keyring: Keyring
+    principal_verifier: PrincipalVerifier
+    databases: tuple[Database, ...]
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for database in self.databases:
+            await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What the background process runs."""
+
+    relay: Relay
+    catalogue: Consumer
+    click_index: Consumer
+    approvals: Sweep
+    waiting: Sweep
+    click_details: Sweep
+    database: Database
+
+
+def build_api(settings: ConversionsSettings) -> Api:
+    """The doors. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
+    url = settings.database_url("conversions")
+    clock = clock_from(settings.clock_file)
+    # One connection each for the groups, the book, the follower, the rejected postbacks.
+    intake = Database(url, role="conversions_intake", pool_size=GROUPS_IN_FLIGHT_MAX + 3, name="conversions-intake")
+    tenants = Database(url, role="conversions_api", name="conversions-api")
+    staff = Database(url, role="conversions_staff", pool_size=3, name="conversions-staff")
+    catalogue = Catalogue()
+    sealing_keyring = Keyring.load(_required(settings.sealing_keyring_file, "SEALING_KEYRING_FILE"))
+    principal_keyring = Keyring.load(_required(settings.principal_keyring_file, "PRINCIPAL_KEYRING_FILE"))
+    desk = Desk(
+        clock=clock,
+        catalogue=catalogue,
+        click_keyring=Keyring.load(_required(settings.click_keyring_file, "CLICK_KEYRING_FILE")),
+        sealing_keyring=sealing_keyring,
+        book=CredentialBook(intake, sealing_keyring, clock),
+        group=PostbackGroup(intake),
+        rejected=RejectedPostbacks(intake),
+        tenants=tenants,
+        staff=staff,
+        trusted_proxies=settings.trusted_proxy_cidrs,
+    )
+    return Api(
+        desk=desk,
+        follower=ProjectionFollower(intake, CatalogueFeed(catalogue)),
+        principal_keyring=principal_keyring,
+        principal_verifier=PrincipalVerifier(principal_keyring, audience="conversions"),
+        databases=(intake, tenants, staff),
+    )
+
+
+def build_worker(settings: ConversionsSettings) -> Worker:
+    """The relay, the two consumers and the sweeps."""
+    database = Database(
+        settings.database_url("conversions"), role="conversions_worker", pool_size=6, name="conversions-worker"
+    )
+    clock = clock_from(settings.clock_file)
+
+    def consumer(name: str, topic: str, handler: Handler, batch_size: int = 500) -> Consumer:
+        return Consumer(
+            name=name,
+            topic=topic,
+            database=database,
+            source=build_event_source(settings, topic),
+            handler=handler,
+            clock=clock,
+            batch_size=batch_size,
+        )
+
+    return Worker(
+        relay=Relay(database=database, publisher=build_publisher(settings), service="conversions"),
+        catalogue=consumer("conversions.catalogue", CATALOGUE, apply_projection),
+        click_index=consumer("conversions.click_index", CLICKS, ClickIndexHandler(clock), INDEX_BATCH_CLICKS),
+        approvals=Sweep(
+            "approvals", approve_validated, database=database, clock=clock, every_seconds=APPROVE_EVERY_SECONDS
+        ),
+        waiting=Sweep(
+            "waiting", attribute_waiting, database=database, clock=clock, every_seconds=ATTRIBUTE_EVERY_SECONDS
+        ),
+        click_details=Sweep(
+            "click_details", add_click_details, database=database, clock=clock, every_seconds=COMPLETE_EVERY_SECONDS
+        ),
+        database=database,
+    )
+
+
+def _required(path: Path | None, name: str) -> Path:
+    if path is None:
+        raise ValueError(f"{name} is not set")
+    return path

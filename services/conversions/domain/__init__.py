@@ -1,0 +1,1 @@
+"""The rules of conversions: pure, no IO, no clock."""

@@ -1,0 +1,48 @@
+"""What conversions knows of offers: versions, and whose they are. Status and enrolment are the click's business."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class OfferVersion:
+    """One immutable offer version.
+
+    window_min_seconds, window_max_seconds: age of a click that converts, both inclusive. late_hours: how late a batch
+    may report. needs_amount: by event of the terms, whether the order's amount decides the commission.
+    """
+
+    offer_id: int
+    version: int
+    merchant_id: int
+    window_min_seconds: int
+    window_max_seconds: int
+    late_hours: int
+    validation_days: int
+    needs_amount: Mapping[str, bool]
+
+
+class Catalogue:
+    """Offer versions in memory; fed change by change, in any order. is_loaded: what is stored has been read once."""
+
+    def __init__(self) -> None:
+        self.is_loaded = False
+        self._versions: dict[tuple[int, int], OfferVersion] = {}
+        self._merchants: dict[int, int] = {}
+
+    def put_version(self, version: OfferVersion) -> None:
+        """Learn a version."""
+        self._versions[version.offer_id, version.version] = version
+        self._merchants[version.offer_id] = version.merchant_id
+
+    def put_offer(self, offer_id: int, merchant_id: int) -> None:
+        """Learn whose an offer is."""
+        self._merchants[offer_id] = merchant_id
+
+    def find_version(self, offer_id: int, version: int) -> OfferVersion | None:
+        """The version, or None when it has not arrived yet."""
+        return self._versions.get((offer_id, version))
+
+    def merchant_of(self, offer_id: int) -> int | None:
+        """The offer's merchant, or None when nothing of the offer has arrived yet."""
+        return self._merchants.get(offer_id)

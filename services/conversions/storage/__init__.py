@@ -1,0 +1,1 @@
+"""Rows and plain queries of the conversions database."""

@@ -1,0 +1,107 @@
+"""Merchants' postback credentials: secrets sealed, tokens as hashes; every change moves a counter that caches watch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRow:
+    """One stored credential. Exactly one of sealed_secret and token_hash is set, by kind."""
+
+    id: UUID
+    merchant_id: int
+    kind: str
+    name: str
+    sealed_secret: bytes | None
+    token_hash: bytes | None
+    cidrs: Sequence[str]
+    created_at: datetime
+    valid_until: datetime | None = None
+    replaces_id: UUID | None = None
+
+
+_COLUMNS = "id, merchant_id, kind, name, sealed_secret, token_hash, cidrs, created_at, valid_until, replaces_id"
+_NOT_OVER = "revoked_at IS NULL AND (valid_until IS NULL OR valid_until >= :now)"
+
+
+async def insert_credential(session: AsyncSession, credential: CredentialRow) -> None:
+    """Add a credential."""
+    await session.execute(
+        text(
+            f"INSERT INTO postback_credential ({_COLUMNS}) VALUES (:id, :merchant_id, :kind, :name, :sealed_secret,"  # noqa: S608
+            " :token_hash, :cidrs, :created_at, :valid_until, :replaces_id)"
+        ),
+        {name: getattr(credential, name) for name in _COLUMNS.split(", ")},
+    )
+    await _changed(session)
+
+
+async def list_credentials(session: AsyncSession, merchant_id: int, now: datetime) -> list[CredentialRow]:
+    """A merchant's credentials that are still valid, oldest first."""
+    result = await session.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM postback_credential WHERE merchant_id = :merchant_id AND {_NOT_OVER} ORDER BY id"  # noqa: S608
+        ),
+        {"merchant_id": merchant_id, "now": now},
+    )
+    return [_read(row) for row in result.mappings()]
+
+
+async def lock_credential(
+    session: AsyncSession, *, merchant_id: int, credential_id: UUID, now: datetime
+) -> CredentialRow | None:
+    """One valid credential, locked until the transaction ends."""
+    result = await session.execute(
+        text(
+            f"SELECT {_COLUMNS} FROM postback_credential"  # noqa: S608
+            f" WHERE merchant_id = :merchant_id AND id = :id AND {_NOT_OVER} FOR UPDATE"
+        ),
+        {"merchant_id": merchant_id, "id": credential_id, "now": now},
+    )
+    row = result.mappings().first()
+    return None if row is None else _read(row)
+
+
+async def end_credential(session: AsyncSession, credential_id: UUID, *, valid_until: datetime) -> None:
+    """Let a credential run out."""
+    await session.execute(
+        text("UPDATE postback_credential SET valid_until = :valid_until WHERE id = :id"),
+        {"id": credential_id, "valid_until": valid_until},
+    )
+    await _changed(session)
+
+
+async def revoke_credential(session: AsyncSession, credential_id: UUID, *, now: datetime) -> None:
+    """End a credential at once."""
+    await session.execute(
+        text("UPDATE postback_credential SET revoked_at = :now WHERE id = :id"), {"id": credential_id, "now": now}
+    )
+    await _changed(session)
+
+
+async def read_change_count(session: AsyncSession) -> int:
+    """Moves whenever any credential changes."""
+    result = await session.execute(text("SELECT count FROM credential_change"))
+    return int(result.scalar_one())
+
+
+async def list_all_credentials(session: AsyncSession, now: datetime) -> list[CredentialRow]:
+    """Every valid credential of every merchant, for the cache of the door."""
+    result = await session.execute(
+        text(f"SELECT {_COLUMNS} FROM postback_credential WHERE {_NOT_OVER}"),  # noqa: S608
+        {"now": now},
+    )
+    return [_read(row) for row in result.mappings()]
+
+
+async def _changed(session: AsyncSession) -> None:
+    await session.execute(text("UPDATE credential_change SET count = count + 1"))
+
+
+def _read(row: RowMapping) -> CredentialRow:
+    return CredentialRow(**{name: row[name] for name in _COLUMNS.split(", ")})

@@ -1,0 +1,1 @@
+"""What conversions does, one verb a file; each runs inside the caller's transaction."""

@@ -1,0 +1,257 @@
+"""Record a group of postbacks, each once; every one of them leaves a receipt in the same transaction.
+
+Idempotent by (merchant, event, order id), else (merchant, event, click ID); adjustments by (merchant, order id,
+adjustment id). Within a group the order of arrival decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from services.conversions.domain.attribution import attribute
+from services.conversions.domain.conversion import (
+    Change,
+    ClickDetails,
+    Conversion,
+    next_version,
+    with_click,
+    with_verdict,
+)
+from services.conversions.domain.outcomes import Outcome
+from services.conversions.domain.transitions import Status
+from services.conversions.storage.click_detail_store import find_click_details
+from services.conversions.storage.conversion_store import ConversionKey, insert_conversions, lock_by_keys
+from services.conversions.storage.receipt_store import (
+    AcceptedContent,
+    Receipt,
+    find_accepted_contents,
+    insert_accepted_content,
+    insert_receipts,
+)
+from services.conversions.storage.session import Session
+from services.conversions.usecases.accept_adjustment import accept_adjustments
+from services.conversions.usecases.answer import Answer, refusal_answer
+from services.conversions.usecases.judge_postback import Submission, amount_required
+from services.conversions.usecases.record_changes import record_changes, record_first_versions
+from shared.kernel.click_id import spell_click_id
+from shared.kernel.ids import new_id
+
+
+async def accept_postbacks(session: Session, submissions: Sequence[Submission]) -> list[Answer]:
+    """Record what arrived together, and give each its answer, in the order of `submissions`.
+
+    Runs inside the caller's transaction; nothing may be answered before it commits (I1).
+    """
+    answers: dict[UUID, Answer] = {}
+    conversions: list[Submission] = []
+    adjustments: list[Submission] = []
+    for submission in submissions:
+        receipt_id = submission.arrival.receipt_id
+        if submission.refusal is not None:
+            answers[receipt_id] = refusal_answer(submission, submission.refusal)
+        elif submission.is_test:
+            status = None if submission.verdict is None else submission.verdict.status.value
+            answers[receipt_id] = Answer(receipt_id, Outcome.TEST, Outcome.TEST.http_status, status=status)
+        elif submission.postback is not None and submission.postback.is_adjustment:
+            adjustments.append(submission)
+        else:
+            conversions.append(submission)
+    if conversions:
+        answers |= await _accept_conversions(session, conversions)
+    if adjustments:
+        answers |= await accept_adjustments(session, adjustments)
+    ordered = [answers[submission.arrival.receipt_id] for submission in submissions]
+    await insert_receipts(session, [_receipt(s, answer) for s, answer in zip(submissions, ordered, strict=True)])
+    return ordered
+
+
+async def _accept_conversions(session: Session, submissions: Sequence[Submission]) -> dict[UUID, Answer]:
+    click_ids = {s.claim.click_id for s in submissions if s.claim is not None}
+    details = await find_click_details(session, click_ids)
+    firsts: dict[ConversionKey, tuple[Submission, Conversion]] = {}
+    for submission in submissions:
+        conversion = _first_version(submission, details)
+        firsts.setdefault((conversion.merchant_id, conversion.event, conversion.dedupe_key), (submission, conversion))
+    created = await insert_conversions(session, [conversion for _, conversion in firsts.values()])
+    recorded = [(s, c) for s, c in firsts.values() if c.id in created]
+    await record_first_versions(session, [_recorded(s, c) for s, c in recorded])
+    answers = {s.arrival.receipt_id: _taken(s, c) for s, c in recorded}
+    repeats = [s for s in submissions if s.arrival.receipt_id not in answers]
+    if repeats:
+        answers |= await _accept_repeats(session, repeats)
+    return answers
+
+
+def _first_version(submission: Submission, details: dict[bytes, ClickDetails]) -> Conversion:
+    arrival, postback, verdict = submission.arrival, submission.postback, submission.verdict
+    assert postback is not None and verdict is not None
+    conversion = Conversion(
+        id=new_id(),
+        merchant_id=arrival.merchant_id,
+        event=postback.event_or_default,
+        dedupe_key=dedupe_key(submission),
+        version=1,
+        status=verdict.status,
+        outcome=verdict.outcome,
+        first_received_at=arrival.received_at,
+        first_receipt_id=arrival.receipt_id,
+        first_outcome=verdict.outcome,
+        first_status=verdict.status,
+        content_hash=postback.content_hash(),
+        clickless_hash=postback.content_hash(with_click_id=False),
+        changed_at=arrival.received_at,
+        is_batch=arrival.is_batch,
+        order_id=postback.order_id,
+        attributed_by=verdict.attributed_by,
+        order_amount=postback.amount,
+        net_amount=postback.amount,
+        ordered_at=postback.ordered_at,
+        approve_at=verdict.approve_at,
+        coupon=postback.coupon,
+        customer_id=postback.customer_id,
+        customer_status=postback.customer_status,
+        items=postback.items,
+        merchant_subs=postback.subs or {},
+    )
+    if submission.claim is None:
+        return conversion
+    claim = submission.claim
+    return replace(with_click(conversion, claim.click_id, claim.click), details=details.get(claim.click_id))
+
+
+def dedupe_key(submission: Submission) -> str:
+    """What makes the conversion one among its merchant's of that event: the order, else the click."""
+    postback = submission.postback
+    assert postback is not None
+    if postback.order_id is not None:
+        return f"o:{postback.order_id}"
+    assert submission.claim is not None
+    return f"c:{spell_click_id(submission.claim.click_id)}"
+
+
+def _recorded(submission: Submission, conversion: Conversion) -> Change:
+    assert submission.verdict is not None
+    return Change(conversion, "recorded", submission.arrival.actor, steps=submission.verdict.steps)
+
+
+def _taken(submission: Submission, conversion: Conversion) -> Answer:
+    outcome = conversion.outcome
+    receipt_id = submission.arrival.receipt_id
+    return Answer(receipt_id, outcome, outcome.http_status, conversion.id, conversion.status.value)
+
+
+async def _accept_repeats(session: Session, submissions: Sequence[Submission]) -> dict[UUID, Answer]:
+    """Answer what names a conversion that exists: again, with a click ID more, or in conflict."""
+    keys = {_key(submission): submission for submission in submissions}
+    known = await lock_by_keys(session, set(keys))
+    contents = {
+        (content.conversion_id, content.content_hash): content
+        for content in await find_accepted_contents(session, [c.id for c in known.values()])
+    }
+    answers: dict[UUID, Answer] = {}
+    for submission in submissions:
+        key = _key(submission)
+        answer, after = await _answer_repeat(session, submission, known[key], contents)
+        known[key] = after
+        answers[submission.arrival.receipt_id] = answer
+    return answers
+
+
+def _key(submission: Submission) -> ConversionKey:
+    assert submission.postback is not None
+    return submission.arrival.merchant_id, submission.postback.event_or_default, dedupe_key(submission)
+
+
+async def _answer_repeat(
+    session: Session,
+    submission: Submission,
+    conversion: Conversion,
+    contents: dict[tuple[UUID, bytes], AcceptedContent],
+) -> tuple[Answer, Conversion]:
+    postback = submission.postback
+    assert postback is not None
+    content_hash = postback.content_hash()
+    if content_hash == conversion.content_hash:
+        first = Answer(
+            conversion.first_receipt_id,
+            conversion.first_outcome,
+            200,
+            conversion.id,
+            conversion.first_status.value,
+            duplicate=True,
+        )
+        return first, conversion
+    accepted = contents.get((conversion.id, content_hash))
+    if accepted is not None:
+        again = Answer(accepted.receipt_id, accepted.outcome, 200, conversion.id, accepted.status, duplicate=True)
+        return again, conversion
+    if not _adds_only_a_click(submission, conversion):
+        outcome = Outcome.CONFLICT
+        return Answer(submission.arrival.receipt_id, outcome, outcome.http_status, conversion.id), conversion
+    return await _add_click(session, submission, conversion, contents)
+
+
+def _adds_only_a_click(submission: Submission, conversion: Conversion) -> bool:
+    postback, claim = submission.postback, submission.claim
+    return (
+        postback is not None
+        and claim is not None
+        and conversion.status is Status.UNATTRIBUTED
+        and conversion.click_id is None
+        and postback.content_hash(with_click_id=False) == conversion.clickless_hash
+        and claim.click.clicked_at <= conversion.first_received_at
+    )
+
+
+async def _add_click(
+    session: Session,
+    submission: Submission,
+    conversion: Conversion,
+    contents: dict[tuple[UUID, bytes], AcceptedContent],
+) -> tuple[Answer, Conversion]:
+    """A click ID more for an unattributed conversion: judged as of the first receipt, it makes the next version."""
+    claim, arrival, postback = submission.claim, submission.arrival, submission.postback
+    assert claim is not None and postback is not None
+    verdict = attribute(conversion.reported, claim.click, claim.version)
+    if verdict.outcome is Outcome.AMOUNT_MISSING:
+        return refusal_answer(submission, amount_required()), conversion
+    details = await find_click_details(session, [claim.click_id])
+    after = with_verdict(
+        with_click(next_version(conversion, arrival.received_at), claim.click_id, claim.click), verdict
+    )
+    after = replace(after, details=details.get(claim.click_id))
+    await record_changes(session, [Change(after, "attributed", arrival.actor, "click_id_added", steps=verdict.steps)])
+    content = AcceptedContent(
+        conversion.id,
+        postback.content_hash(),
+        conversion.merchant_id,
+        arrival.receipt_id,
+        after.outcome,
+        after.status.value,
+    )
+    await insert_accepted_content(session, content)
+    contents[content.conversion_id, content.content_hash] = content
+    return _taken(submission, after), after
+
+
+def _receipt(submission: Submission, answer: Answer) -> Receipt:
+    arrival, postback = submission.arrival, submission.postback
+    return Receipt(
+        id=arrival.receipt_id,
+        merchant_id=arrival.merchant_id,
+        received_at=arrival.received_at,
+        transport=arrival.transport,
+        credential_id=arrival.actor.key,
+        request_id=arrival.request_id,
+        outcome=Outcome.DUPLICATE if answer.duplicate else answer.outcome,
+        http_status=answer.http_status,
+        conversion_id=answer.conversion_id,
+        status=answer.status,
+        duplicate=answer.duplicate,
+        repeats_receipt_id=answer.receipt_id if answer.duplicate else None,
+        event=None if postback is None else postback.event,
+        order_id=None if postback is None else postback.order_id,
+        adjustment_id=None if postback is None else postback.adjustment_id,
+        click_id=None if submission.claim is None else spell_click_id(submission.claim.click_id),
+        errors=[{"field": f.field, "code": f.code, "message": f.message} for f in answer.faults],
+    )

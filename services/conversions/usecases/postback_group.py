@@ -1,0 +1,132 @@
+"""Group commit: what arrives within two milliseconds is recorded in one transaction, and answered after its commit."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from services.conversions.usecases.accept_postback import accept_postbacks
+from services.conversions.usecases.answer import Answer
+from services.conversions.usecases.judge_postback import Submission
+from shared.runtime.database import Database, is_connection_lost, sqlstate_of
+from shared.runtime.failpoint import failpoint
+from shared.runtime.logging import get_logger
+from shared.runtime.metrics import counter, gauge
+
+GATHER_SECONDS: Final = 0.002
+"""How long the first of a group waits for company."""
+
+GROUP_MAX: Final = 200
+"""Submissions in one transaction."""
+
+WAITING_MAX: Final = 2_000
+"""Submissions that may wait, about a second's worth: beyond, the door answers 503 instead of growing."""
+
+GROUPS_IN_FLIGHT_MAX: Final = 2
+TRIES_MAX: Final = 3
+_TRY_AGAIN: Final = frozenset({"40001", "40P01"})
+"""Serialization failure, deadlock: another group was in the way; once more will do."""
+
+GROUP_TIMEOUT_SECONDS: Final = 10.0
+
+_log = get_logger(__name__)
+_groups = counter("postback_groups", unit="transactions", meaning="Groups of postbacks committed")
+_grouped = counter("postbacks_grouped", unit="postbacks", meaning="Postbacks recorded in those groups")
+_waiting_gauge = gauge("postbacks_waiting", unit="postbacks", meaning="Postbacks that wait for their group")
+
+
+class PostbacksUnavailable(Exception):
+    """Nothing was taken: too many wait, or the database does not answer. The same postback may be sent again."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    submissions: Sequence[Submission]
+    done: "asyncio.Future[list[Answer]]"
+
+
+class PostbackGroup:
+    """The one way postbacks are recorded. database: as `conversions_intake`. Lives in one event loop."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: list[_Waiting] = []
+        self._waiting_count = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._groups: set[asyncio.Task[None]] = set()
+
+    async def record(self, submissions: Sequence[Submission]) -> list[Answer]:
+        """The answers, once everything is committed. Raises PostbacksUnavailable, and then nothing may be answered 2xx.
+
+        Several submissions of one request are recorded in one transaction.
+        """
+        if self._waiting_count + len(submissions) > WAITING_MAX:
+            raise PostbacksUnavailable
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(submissions, loop.create_future())
+        self._waiting.append(waiting)
+        self._waiting_count += len(submissions)
+        if self._timer is None and len(self._groups) < GROUPS_IN_FLIGHT_MAX:
+            self._timer = loop.call_later(GATHER_SECONDS, self._leave)
+        return await waiting.done
+
+    def _leave(self) -> None:
+        self._timer = None
+        group: list[_Waiting] = []
+        size = 0
+        while self._waiting and (not group or size + len(self._waiting[0].submissions) <= GROUP_MAX):
+            waiting = self._waiting.pop(0)
+            size += len(waiting.submissions)
+            group.append(waiting)
+        if not group:
+            return
+        task = asyncio.get_running_loop().create_task(self._commit(group))
+        self._groups.add(task)
+        task.add_done_callback(self._returned)
+
+    def _returned(self, task: "asyncio.Task[None]") -> None:
+        self._groups.discard(task)
+        if self._waiting and self._timer is None:
+            self._leave()
+
+    async def _commit(self, group: Sequence[_Waiting]) -> None:
+        _waiting_gauge.set(self._waiting_count)
+        try:
+            await self._commit_together(group)
+        except Exception as error:
+            if is_connection_lost(error) or len(group) == 1:
+                _log.warning("postback_group_failed", error=type(error).__name__, sqlstate=sqlstate_of(error))
+                _fail(group)
+            else:
+                # One of them may be the cause: alone, each gets its own answer.
+                await asyncio.gather(*(self._commit([waiting]) for waiting in group))
+                return
+        except BaseException:
+            _fail(group)
+            raise
+        self._waiting_count -= sum(len(waiting.submissions) for waiting in group)
+
+    async def _commit_together(self, group: Sequence[_Waiting]) -> None:
+        submissions = [submission for waiting in group for submission in waiting.submissions]
+        for tries_left in reversed(range(TRIES_MAX)):
+            try:
+                async with asyncio.timeout(GROUP_TIMEOUT_SECONDS), self._database.transaction() as session:
+                    answers = await accept_postbacks(session, submissions)
+                    failpoint("postback.before_commit")
+                break
+            except Exception as error:
+                if not tries_left or sqlstate_of(error) not in _TRY_AGAIN:
+                    raise
+        failpoint("postback.after_commit")
+        _groups.inc()
+        _grouped.inc(len(submissions))
+        for waiting in group:
+            mine, answers = answers[: len(waiting.submissions)], answers[len(waiting.submissions) :]
+            if not waiting.done.done():
+                waiting.done.set_result(mine)
+
+
+def _fail(group: Sequence[_Waiting]) -> None:
+    for waiting in group:
+        if not waiting.done.done():
+            waiting.done.set_exception(PostbacksUnavailable())

@@ -1,0 +1,78 @@
+"""Every version of a conversion leaves here: its row, its line on the trail and its event, together."""
+
+from collections.abc import Sequence
+
+from services.conversions.domain.conversion import Change, Conversion
+from services.conversions.storage.conversion_store import insert_versions, update_conversions
+from services.conversions.storage.session import Session
+from shared.contracts.catalogue import MoneyV1
+from shared.contracts.conversions import ConversionChangedV1
+from shared.contracts.events import encode_event
+from shared.contracts.topics import CONVERSIONS
+from shared.kernel.click_id import spell_click_id
+from shared.kernel.ids import new_id
+from shared.kernel.money import Money
+from shared.runtime.outbox import OutgoingEvent, append
+
+
+async def record_changes(session: Session, changes: Sequence[Change]) -> None:
+    """Record the next versions of conversions that the caller has locked. Several of one conversion: in order."""
+    if changes:
+        await update_conversions(session, changes)
+        await record_first_versions(session, changes)
+
+
+async def record_first_versions(session: Session, changes: Sequence[Change]) -> None:
+    """The same for conversions inserted in this very transaction: their row is right already."""
+    if changes:
+        await insert_versions(session, changes)
+        await append(session, [outgoing_event(change) for change in changes])
+
+
+def outgoing_event(change: Change) -> OutgoingEvent:
+    """The event that tells of a change, with the whole state after it."""
+    state = change.after
+    event = conversion_changed(change)
+    return OutgoingEvent(CONVERSIONS, str(state.id).encode("ascii"), event.event_id, encode_event(event))
+
+
+def conversion_changed(change: Change) -> ConversionChangedV1:
+    """`change` in the words of conversions.v1."""
+    state, details = change.after, change.after.details
+    return ConversionChangedV1(
+        event_id=new_id(),
+        occurred_at=state.changed_at,
+        conversion_id=str(state.id),
+        version=state.version,
+        change=change.change,
+        status=state.status.value,
+        merchant_id=state.merchant_id,
+        conversion_event=state.event,
+        first_received_at=state.first_received_at,
+        order_id=state.order_id,
+        offer_id=state.offer_id,
+        offer_version=state.offer_version,
+        affiliate_id=state.affiliate_id,
+        click_id=spelt_click_id(state),
+        clicked_at=state.clicked_at,
+        attributed_by=state.attributed_by,
+        order_amount=_money(state.order_amount),
+        net_amount=_money(state.net_amount),
+        ordered_at=state.ordered_at,
+        outcome_code=int(state.outcome),
+        reason_code=change.reason_code,
+        adjustment_id=change.adjustment_id,
+        subs={} if details is None else dict(details.subs),
+        aff_click_id=None if details is None else details.aff_click_id,
+        source=None if details is None else details.source,
+        creative=None if details is None else details.creative,
+    )
+
+
+def spelt_click_id(state: Conversion) -> str | None:
+    """The click ID as people see it."""
+    return None if state.click_id is None else spell_click_id(state.click_id)
+
+
+def _money(money: Money | None) -> MoneyV1 | None:
+    return None if money is None else MoneyV1(amount_minor=money.amount_minor, currency=money.currency)

@@ -1,0 +1,31 @@
+"""The background process: takes changes to the log, keeps the catalogue and the click index, sweeps what is due."""
+
+from services.conversions.bootstrap import build_worker
+from services.conversions.settings import ConversionsSettings
+from shared.runtime.health import Health
+from shared.runtime.logging import configure_logging
+from shared.runtime.process import Runnable, run_worker
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = ConversionsSettings()
+    configure_logging("conversions", "worker", level=settings.log_level)
+    worker, health = build_worker(settings), Health()
+    sweeps = {"approvals": worker.approvals, "waiting": worker.waiting, "click_details": worker.click_details}
+    tasks: dict[str, Runnable] = {
+        "relay": worker.relay,
+        "catalogue": worker.catalogue,
+        "click_index": worker.click_index,
+        **sweeps,
+    }
+    health.add_check("relay", worker.relay.health)
+    for consumer in (worker.catalogue, worker.click_index):
+        health.add_check(consumer.name, consumer.health)
+    for name, sweep in sweeps.items():
+        health.add_check(name, sweep.health)
+    run_worker(tasks, health, settings, closing=[worker.database.close])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""conversions on a real PostgreSQL."""

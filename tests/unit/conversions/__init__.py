@@ -1,0 +1,1 @@
+"""Rules of conversions, without IO."""
