@@ -34,7 +34,7 @@ class Answer:
     @property
     def location(self) -> str:
         """Where a redirect leads."""
-        return self.headers.get("location", "")
+        return str(self.headers.get("location", ""))
 
 
 class Client:
@@ -85,9 +85,9 @@ class Merchant:
 
     def postback(self, **fields: str) -> Answer:
         """A signed postback, as a shop's server sends it."""
-        return self.api.send("GET", self.signed_path(**fields))
+        return self.api.send("GET", self.signed_path(fields))
 
-    def signed_path(self, *, at_seconds: int | None = None, **fields: str) -> str:
+    def signed_path(self, fields: Mapping[str, str], at_seconds: int | None = None) -> str:
         """Path and query of a signed postback: the signature comes last."""
         at = int(time.time()) if at_seconds is None else at_seconds
         query = urlencode({"merchant_id": str(self.merchant_id), **fields, "ts": str(at)})
