@@ -18,6 +18,9 @@ _TOKENS = re.compile(
 _ANYTHING: Final = re.compile("")
 """What verifies a plain word: finding it was enough."""
 
+VERDICTS_MAX: Final = 5_000
+"""Verdicts kept: the automaton is larger than a processor's cache, and most shoppers share few user agents."""
+
 _WORD_CHARACTERS_MIN: Final = 3
 """Shorter words occur in every user agent and would save nothing."""
 
@@ -37,17 +40,25 @@ class RobotMatcher:
             else:
                 unguarded.append(pattern)
         self._words = AhoCorasick(list(self._verifiers))
-        self._unguarded = re.compile("|".join(f"(?:{pattern})" for pattern in unguarded)) if unguarded else None
+        self._unguarded = [re.compile(pattern) for pattern in unguarded]
+        self._verdicts: dict[str, bool] = {}
 
     def is_robot(self, user_agent: str) -> bool:
         """True for a robot. No user agent at all is one: every browser sends it."""
-        if not user_agent:
-            return True
+        verdict = self._verdicts.get(user_agent)
+        if verdict is None:
+            verdict = not user_agent or self._judge(user_agent)
+            if len(self._verdicts) >= VERDICTS_MAX:
+                del self._verdicts[next(iter(self._verdicts))]
+            self._verdicts[user_agent] = verdict
+        return verdict
+
+    def _judge(self, user_agent: str) -> bool:
         for word in self._words.find_matches_as_strings(user_agent, overlapping=True):
             for pattern in self._verifiers[word]:
                 if pattern.search(user_agent):
                     return True
-        return self._unguarded is not None and self._unguarded.search(user_agent) is not None
+        return any(pattern.search(user_agent) for pattern in self._unguarded)
 
 
 def _unescaped(pattern: str) -> str:

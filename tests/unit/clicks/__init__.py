@@ -1,0 +1,1 @@
+"""Clicks: rules and the redirect in one process, without engines."""

@@ -1,0 +1,161 @@
+"""No silent loss (I1): what the recorder promises before a redirect leaves."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+
+from services.clicks.clients.click_recorder import ClickRecorder, Recorded
+from shared.runtime.outbox import OutgoingEvent
+from tests.factories.clicks import MemorySink
+
+
+def click(number: int = 0) -> OutgoingEvent:
+    return OutgoingEvent("clicks.v1", None, uuid4(), f"click {number}".encode())
+
+
+def written(sink: MemorySink) -> list[bytes]:
+    return [event.payload for group in sink.groups for event in group]
+
+
+@dataclass
+class GatedSink:
+    """A home that answers only when the test opens it."""
+
+    name: str = "gated"
+    opened: asyncio.Event = field(default_factory=asyncio.Event)
+    groups: list[int] = field(default_factory=list)
+
+    async def write(self, clicks: Sequence[OutgoingEvent]) -> None:
+        await self.opened.wait()
+        self.groups.append(len(clicks))
+
+
+async def test_a_click_is_answered_only_when_its_home_has_it() -> None:
+    sink = GatedSink()
+    recorder = ClickRecorder([sink])
+
+    answering = asyncio.create_task(recorder.record(click()))
+    await asyncio.sleep(0.02)
+    waited = not answering.done()
+    sink.opened.set()
+
+    assert waited
+    assert await answering is Recorded.DURABLE
+
+
+async def test_clicks_that_arrive_together_travel_together() -> None:
+    sink = MemorySink()
+    recorder = ClickRecorder([sink])
+
+    recorded = await asyncio.gather(*(recorder.record(click(n)) for n in range(120)))
+
+    assert set(recorded) == {Recorded.DURABLE}
+    assert [len(group) for group in sink.groups] == [120]
+
+
+async def test_the_second_home_takes_what_the_first_refuses() -> None:
+    first, second = MemorySink("first", fault=ConnectionError()), MemorySink("second")
+    recorder = ClickRecorder([first, second])
+
+    assert await recorder.record(click()) is Recorded.DURABLE
+    assert len(written(second)) == 1
+
+
+async def test_a_home_that_hangs_is_left_after_its_time_and_then_rests() -> None:
+    first, second = GatedSink(), MemorySink("second")
+    recorder = ClickRecorder([first, second], home_timeout_seconds=0.1, home_rest_seconds=30)
+    loop = asyncio.get_running_loop()
+
+    started = loop.time()
+    await recorder.record(click(1))
+    after_first = loop.time() - started
+    await recorder.record(click(2))
+    after_second = loop.time() - started - after_first
+
+    assert 0.1 <= after_first < 1
+    assert after_second < 0.1
+    assert written(second) == [b"click 1", b"click 2"]
+
+
+async def test_a_home_is_tried_again_after_its_rest() -> None:
+    first, second = MemorySink("first", fault=ConnectionError()), MemorySink("second")
+    recorder = ClickRecorder([first, second], home_rest_seconds=0.05)
+
+    await recorder.record(click(1))
+    first.fault = None
+    await asyncio.sleep(0.06)
+    await recorder.record(click(2))
+
+    assert (written(first), written(second)) == ([b"click 2"], [b"click 1"])
+
+
+async def test_without_any_home_clicks_wait_and_are_written_when_one_is_back() -> None:
+    sink = MemorySink(fault=ConnectionError())
+    recorder = ClickRecorder([sink], home_rest_seconds=0.02)
+    running = asyncio.create_task(recorder.run())
+
+    recorded = await asyncio.gather(*(recorder.record(click(n)) for n in range(3)))
+    waiting = recorder.buffered
+    sink.fault = None
+    while recorder.buffered:
+        await asyncio.sleep(0.01)
+    running.cancel()
+
+    assert (set(recorded), waiting) == ({Recorded.BUFFERED}, 3)
+    assert written(sink) == [b"click 0", b"click 1", b"click 2"]
+
+
+async def test_the_buffer_has_a_limit_and_says_what_it_lost() -> None:
+    recorder = ClickRecorder([MemorySink(fault=ConnectionError())], buffer_clicks_max=2)
+
+    recorded = await asyncio.gather(*(recorder.record(click(n)) for n in range(5)))
+
+    assert set(recorded) == {Recorded.BUFFERED}
+    assert recorder.buffered == 2
+
+
+async def test_closing_writes_everything_that_waits() -> None:
+    sink = MemorySink(fault=ConnectionError())
+    recorder = ClickRecorder([sink])
+    await recorder.record(click(1))
+    late = asyncio.create_task(recorder.record(click(2)))
+    await asyncio.sleep(0)
+    sink.fault = None
+
+    await recorder.close()
+
+    assert sorted(written(sink)) == [b"click 1", b"click 2"]
+    await late
+
+
+async def test_a_cancelled_request_takes_no_other_with_it() -> None:
+    sink = GatedSink()
+    recorder = ClickRecorder([sink])
+    leaving, staying = (asyncio.create_task(recorder.record(click(n))) for n in range(2))
+    await asyncio.sleep(0.01)
+
+    leaving.cancel()
+    sink.opened.set()
+
+    assert await staying is Recorded.DURABLE
+    assert sink.groups == [2]
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+
+
+async def test_a_slow_home_holds_up_a_bounded_number_of_groups() -> None:
+    sink = GatedSink()
+    recorder = ClickRecorder([sink])
+
+    answering = []
+    for n in range(8):
+        answering.append(asyncio.create_task(recorder.record(click(n))))
+        await asyncio.sleep(0.06)
+    sink.opened.set()
+    await asyncio.gather(*answering)
+
+    assert sum(sink.groups) == 8
+    assert 2 <= len(sink.groups) <= 6
