@@ -5,6 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import uuid4
 
 from tests.demo.history import History
 from tests.demo.sender import GIVE_UP_AFTER_SECONDS, Sender, api_request
@@ -86,20 +87,20 @@ class NetworkBuilder:
         return network
 
     async def _merchant(self, name: str) -> MerchantAccount:
-        merchant_id = (await self._post("/v1/merchants", {"name": name}))["merchant_id"]
+        merchant_id = (await self._post("/v1/merchants", {"name": name}))["id"]
         key = await self._key("merchant", merchant_id=merchant_id)
         credentials = f"/v1/merchants/{merchant_id}/postback-credentials"
-        hmac = await self._post(credentials, {"kind": "hmac"})
-        token = await self._post(credentials, {"kind": "token"})
+        hmac = await self._post(credentials, {"kind": "hmac"}, holds_secret=True)
+        token = await self._post(credentials, {"kind": "token"}, holds_secret=True)
         return MerchantAccount(merchant_id, key, hmac["secret"], token["secret"])
 
     async def _affiliate(self, name: str) -> Affiliate:
-        affiliate_id = (await self._post("/v1/affiliates", {"name": name}))["affiliate_id"]
+        affiliate_id = (await self._post("/v1/affiliates", {"name": name}))["id"]
         return Affiliate(affiliate_id, await self._key("affiliate", affiliate_id=affiliate_id))
 
     async def _key(self, role: str, **tenant: int) -> str:
         content = {"role": role, "label": f"demo {self._suffix}", **tenant}
-        return str((await self._post("/v1/keys", content))["key"])
+        return str((await self._post("/v1/keys", content, holds_secret=True))["key"])
 
     async def _offer(self, name: str, merchant: MerchantAccount) -> Offer:
         plan = PLANS[name]
@@ -114,7 +115,7 @@ class NetworkBuilder:
             "click_id_parameter": plan.click_id_parameter,
             "terms": plan.terms,
         }
-        offer_id = (await self._post("/v1/offers", content))["offer_id"]
+        offer_id = (await self._post("/v1/offers", content))["id"]
         await self._history.declare(
             "offer",
             offer_id=offer_id,
@@ -175,14 +176,17 @@ class NetworkBuilder:
 
             await until(is_known, f"the credentials of merchant {merchant.merchant_id} are known")
 
-    async def _post(self, target: str, content: object) -> dict[str, Any]:
-        """The answer to an admin's request. A repeat after a lost answer may leave a party nobody uses."""
+    async def _post(self, target: str, content: object, *, holds_secret: bool = False) -> dict[str, Any]:
+        """The answer to an admin's request, done once however often it is sent.
+
+        holds_secret: the answer shows a secret once; so a repeat asks anew, and may leave one that nobody uses.
+        """
+        once = {} if holds_secret else {"Idempotency-Key": uuid4().hex}
         operation = await self._sender.until_answered(
-            "setup", lambda: api_request("POST", target, self._admin_key, content)
+            "setup", lambda: api_request("POST", target, self._admin_key, content, **once)
         )
         answer = operation.attempts[-1]
-        repeated = operation.may_have_happened_before and answer.status == 409
-        if answer.status not in (200, 201, 204) and not repeated:
+        if answer.status not in (200, 201, 204):
             raise SetupFailed(f"POST {target}: {answer.status} {answer.body}")
         content_of_answer: dict[str, Any] = answer.json()
         return content_of_answer

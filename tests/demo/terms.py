@@ -81,7 +81,7 @@ def read_offer(facts: Mapping[str, Any]) -> OfferTerms:
 def _read_term(term: Mapping[str, Any]) -> Term:
     if term["kind"] == "percentage":
         return Term(term["event"], term["rate_percent"], term["margin_percent"], 0, 0, None)
-    flat, margin = term["flat_amount"], term["margin_amount"]
+    flat, margin = term["amount"], term["margin"]
     currency = flat["currency"]
     return Term(
         event=term["event"],

@@ -41,7 +41,7 @@ class Network:
 
     def merchant(self, name: str = "Merchant") -> Merchant:
         """A merchant whose credentials the postback door knows already."""
-        merchant_id = self.made("/v1/merchants", {"name": _fresh(name)})["merchant_id"]
+        merchant_id = self.made("/v1/merchants", {"name": _fresh(name)})["id"]
         credentials = f"/v1/merchants/{merchant_id}/postback-credentials"
         secret = self.made(credentials, {"kind": "hmac"})["secret"]
         token = self.made(credentials, {"kind": "token"})["secret"]
@@ -52,7 +52,7 @@ class Network:
 
     def affiliate(self, name: str = "Affiliate") -> Affiliate:
         """An affiliate, enrolled nowhere."""
-        affiliate_id = self.made("/v1/affiliates", {"name": _fresh(name)})["affiliate_id"]
+        affiliate_id = self.made("/v1/affiliates", {"name": _fresh(name)})["id"]
         return Affiliate(
             affiliate_id, Client(self.platform.public_url, self.key("affiliate", affiliate_id=affiliate_id))
         )
@@ -60,7 +60,7 @@ class Network:
     def offer(self, merchant: Merchant, **changes: Any) -> int:
         """An offer that pays 10 % of sales and 2 % to the network, unless `changes` say otherwise; gives its id."""
         content = {"merchant_id": merchant.merchant_id, "name": _fresh("Offer"), **offer_content(**changes)}
-        return int(self.made("/v1/offers", content)["offer_id"])
+        return int(self.made("/v1/offers", content)["id"])
 
     def enrol(self, offer_id: int, affiliate: Affiliate) -> str:
         """Enrol the affiliate; gives its referral link once it works."""

@@ -15,7 +15,7 @@ GOOD = {"order_id": "bad-input", "amount": "10.00", "currency": "EUR"}
 
 
 class Scene:
-    """One merchant and one affiliate whose books must stay empty, and a second merchant who is none of their business."""
+    """One merchant and one affiliate whose books must stay empty, and a second merchant who has no part in it."""
 
     def __init__(self, platform: RunningPlatform) -> None:
         self.network = Network(platform)
@@ -117,7 +117,7 @@ def test_a_revoked_key_is_401(scene: Scene) -> None:
     client = Client(scene.nobody.public_url, made["key"])
     assert client.get("/v1/trial-balance").status == 200
 
-    assert scene.network.admin.send("DELETE", f"/v1/keys/{made['key_id']}").status in (200, 204)
+    assert scene.network.admin.send("DELETE", f"/v1/keys/{made['id']}").status in (200, 204)
 
     wait_until(lambda: client.get("/v1/trial-balance").status == 401, 30, "the revoked key opens nothing")
 

@@ -44,7 +44,7 @@ def test_enrolment_ended_after_the_click_still_credits_it_and_no_later_one(netwo
     before = click_id_in(network.shopper.click(link).location)
     (enrolment,) = network.admin.get("/v1/enrolments", offer_id=offer_id).body["items"]
 
-    ended = network.admin.post(f"/v1/enrolments/{enrolment['enrolment_id']}/end")
+    ended = network.admin.post(f"/v1/enrolments/{enrolment['id']}/end")
     assert ended.status == 200
     wait_until(lambda: not link_of(affiliate, offer_id), SETTLE_SECONDS, "the end is known where clicks are")
     after = click_id_in(network.shopper.click(link).location)
