@@ -1,0 +1,1 @@
+"""Clicks on a real PostgreSQL, and on Apache Kafka."""
