@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 UNKNOWN_FROM: Final = 500
+STILL_AT_IT: Final = frozenset({"idempotency_in_progress", "idempotency_key_in_flight"})
 
 
 @dataclass(slots=True)
@@ -29,8 +30,10 @@ class Attempt:
 
     @property
     def is_answered(self) -> bool:
-        """True when the platform said what it did."""
-        return self.status is not None and self.status < UNKNOWN_FROM and self.status != 429
+        """True when the platform said what it did, not that it is too busy or still at it."""
+        if self.status is None or self.status >= UNKNOWN_FROM or self.status == 429:
+            return False
+        return not (self.status == 409 and self.json().get("code") in STILL_AT_IT)
 
     def json(self) -> Any:
         """The answer's body; {} where it is no JSON."""

@@ -147,6 +147,8 @@ class Model:
             self._problem(operation, f"{dict(fields)}: expected outcome {sorted(verdict.names)}, got {name}")
         if status >= 300 or conversion is None:
             return
+        if status == 200 and content.get("duplicate") is not True:
+            self._problem(operation, f"{dict(fields)}: 200 without duplicate")
         given = content.get("conversion_id")
         if conversion.conversion_id not in (None, given):
             self._problem(operation, f"another conversion: {given} instead of {conversion.conversion_id}")
@@ -285,9 +287,9 @@ class Model:
 def _answers_of(answer: Attempt, count: int) -> list[tuple[int, Mapping[str, Any]]]:
     content = answer.json()
     status = answer.status or 0
-    if count == 1 and "items" not in content:
-        return [(status, content)]
-    return [(item["http_status"], item) for item in content.get("items", [])]
+    if "results" in content:
+        return [(result["http_status"], result) for result in content["results"]]
+    return [(status, content)] * count
 
 
 def _click_id_of(location: str | None, parameter: str) -> str:

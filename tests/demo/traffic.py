@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from random import Random
 from typing import Final
 
+from tests.demo.network import until
 from tests.demo.scenarios import SCENARIOS, Scenario
-from tests.demo.stage import Agent, ClickWay, Stage
+from tests.demo.stage import Agent, ClickWay, Offer, Stage
 
 SHOPPERS: Final = 16
 CLICK_MIX: Final[tuple[tuple[Agent, ClickWay, int], ...]] = (
@@ -34,6 +35,7 @@ def deal_scenarios(postbacks: int, random: Random) -> list[Scenario]:
 
 async def play(stage: Stage, *, clicks: int, dealt: list[Scenario], spread_seconds: float) -> None:
     """Click and report everything, spread evenly over `spread_seconds`."""
+    await asyncio.gather(*(_until_conversions_know(stage, offer) for offer in stage.network.offers.values()))
     started_at = time.time()
 
     async def scenario_at(place: int, scenario: Scenario) -> None:
@@ -51,6 +53,17 @@ async def play(stage: Stage, *, clicks: int, dealt: list[Scenario], spread_secon
             tasks.create_task(scenario_at(place, scenario))
         for _ in range(SHOPPERS):
             tasks.create_task(shopper(turns))
+
+
+async def _until_conversions_know(stage: Stage, offer: Offer) -> None:
+    """An order of an offer that has just been made would wait for it; merchants here approve at once."""
+    click_id = await stage.click(offer, stage.affiliate())
+
+    async def is_known() -> bool:
+        tried = await stage.post(offer.merchant, {**stage.order(offer, click_id), "test": "1"})
+        return bool(tried.attempts[-1].json().get("status") != "waiting")
+
+    await until(is_known, f"conversions knows offer {offer.offer_id}")
 
 
 async def _bulk_click(stage: Stage) -> None:
