@@ -1,0 +1,1 @@
+"""The HTTP door: the public dispatch in front, and the control plane's own routes behind it."""

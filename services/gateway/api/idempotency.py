@@ -1,0 +1,120 @@
+"""Writes that may be sent again: with `Idempotency-Key` the answer is stored with the effect and given again.
+
+Same key and same request (method, path, JSON value): the first answer, with `Idempotent-Replayed: true`. Same key,
+another request: 422 `idempotency_key_reused`. The first one still running: 409 `idempotency_in_progress`. Only
+answers of done writes are kept (30 days); a refusal is judged afresh. An answer that held a secret is not kept:
+409 `idempotent_response_unavailable` says that the write was done.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+
+from services.gateway.api.wiring import wiring_of
+from services.gateway.storage.idempotency_store import (
+    StoredAnswer,
+    claim_idempotency_key,
+    find_answer,
+    store_answer,
+)
+from services.gateway.storage.session import Session
+from shared.runtime.principal import Principal
+from shared.runtime.problem import Problem, conflict, field_invalid
+
+HEADER: Final = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+
+Effect = Callable[[Session], Awaitable[BaseModel]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    scope: str
+    idempotency_key: str
+    request_sha256: bytes
+
+
+async def perform_once(
+    request: Request, caller: Principal, effect: Effect, *, status: int = 200, holds_secret: bool = False
+) -> Response:
+    """Run `effect` in the caller's transaction and answer with what it gives, once per idempotency key.
+
+    holds_secret: the answer shows a secret, and must be kept nowhere.
+    """
+    wiring = wiring_of(request)
+    claim = await _claim_of(request, caller)
+    async with wiring.transaction_for(caller) as session:
+        if claim is None:
+            return _response((await effect(session)).model_dump_json().encode(), status, holds_secret=holds_secret)
+        stored = await _stored(session, claim)
+        if stored is not None:
+            return _replay(stored)
+        body = (await effect(session)).model_dump_json().encode()
+        await store_answer(
+            session,
+            scope=claim.scope,
+            idempotency_key=claim.idempotency_key,
+            merchant_id=caller.merchant_id,
+            affiliate_id=caller.affiliate_id,
+            answer=StoredAnswer(
+                request_sha256=claim.request_sha256, status=status, body=None if holds_secret else body
+            ),
+            now=wiring.clock.now(),
+        )
+    return _response(body, status, holds_secret=holds_secret)
+
+
+async def _stored(session: Session, claim: _Claim) -> StoredAnswer | None:
+    if not await claim_idempotency_key(session, scope=claim.scope, idempotency_key=claim.idempotency_key):
+        problem = conflict("idempotency_in_progress", "A request with this Idempotency-Key is running; wait for it.")
+        problem.headers["Retry-After"] = "1"
+        raise problem
+    stored = await find_answer(session, scope=claim.scope, idempotency_key=claim.idempotency_key)
+    if stored is not None and stored.request_sha256 != claim.request_sha256:
+        raise Problem(422, "idempotency_key_reused", "This Idempotency-Key belongs to another request.")
+    return stored
+
+
+def _replay(stored: StoredAnswer) -> Response:
+    if stored.body is None:
+        raise conflict(
+            "idempotent_response_unavailable",
+            "This was done already, and its secret is shown only once. Revoke the key and issue another if it is lost.",
+        )
+    response = _response(stored.body, stored.status)
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def _response(body: bytes, status: int, *, holds_secret: bool = False) -> Response:
+    response = Response(body, status_code=status, media_type="application/json")
+    if holds_secret:
+        response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+async def _claim_of(request: Request, caller: Principal) -> _Claim | None:
+    given = request.headers.getlist(HEADER)
+    if not given:
+        return None
+    if len(given) > 1 or not _KEY.fullmatch(given[0]):
+        raise field_invalid(HEADER, "idempotency_key_invalid", "must be 1 to 128 visible ASCII characters, once")
+    return _Claim(_scope_of(caller), given[0], await _request_hash(request))
+
+
+def _scope_of(caller: Principal) -> str:
+    """Keys are apart per tenant, not per API key: a retry after a rotation is still a retry."""
+    return f"{caller.role}:{caller.merchant_id or caller.affiliate_id or 0}"
+
+
+async def _request_hash(request: Request) -> bytes:
+    body = await request.body()
+    value = await request.json() if body else None
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(f"{request.method} {request.url.path}\n{canonical}".encode()).digest()

@@ -1,0 +1,92 @@
+"""Where an API key becomes a caller: one look into the database, remembered for a second.
+
+While the database is down, keys verified within the last OUTAGE_GRACE_SECONDS keep opening; others get 503.
+"""
+
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from services.gateway.domain.api_keys import ApiKey, key_hash, key_id_of, key_matches
+from services.gateway.storage.key_store import look_up_key
+from shared.kernel.clock import Clock
+from shared.runtime.database import Database
+from shared.runtime.logging import get_logger
+from shared.runtime.metrics import counter
+from shared.runtime.problem import unauthenticated, unavailable
+
+FRESH_SECONDS: Final = 1.0
+"""How long another process's revocation may go unnoticed."""
+
+OUTAGE_GRACE_SECONDS: Final = 60.0
+REMEMBERED_MAX: Final = 10_000
+
+_log = get_logger(__name__)
+_answers = counter(
+    "gateway_keys", unit="lookups", meaning="API keys presented, by what came of it", labels=("outcome",)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    key: ApiKey
+    checked_seconds: float
+
+
+class KeyDesk:
+    """Keeps the last verified keys by the hash of their spelling; the spelling itself is kept nowhere."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._known: OrderedDict[bytes, _Known] = OrderedDict()
+
+    def remembered(self, spelling: str) -> ApiKey | None:
+        """The key behind `spelling` if it was verified a moment ago and still opens."""
+        if not spelling.isascii():
+            return None
+        known = self._known.get(key_hash(spelling))
+        if known is None or time.monotonic() - known.checked_seconds > FRESH_SECONDS:
+            return None
+        return known.key if known.key.opens_at(self._clock.now()) else None
+
+    async def verify(self, spelling: str) -> ApiKey:
+        """The key behind `spelling`. Raises Problem 401, the same for every fault, or 503."""
+        key_id = key_id_of(spelling)
+        if key_id is None:
+            _answers.labels("malformed").inc()
+            raise unauthenticated()
+        try:
+            key = await look_up_key(self._database, key_id)
+        except Exception as fault:
+            return self._verified_before(spelling, fault)
+        if not key_matches(spelling, key) or key is None or not key.opens_at(self._clock.now()):
+            self.forget(key_id)
+            _answers.labels("refused").inc()
+            raise unauthenticated()
+        _answers.labels("verified").inc()
+        self._remember(key)
+        return key
+
+    def forget(self, key_id: str) -> None:
+        """Look this key up again at its next use: it was rotated or revoked."""
+        for spelling_hash in [known for known, entry in self._known.items() if entry.key.key_id == key_id]:
+            del self._known[spelling_hash]
+
+    def _remember(self, key: ApiKey) -> None:
+        self._known[key.secret_sha256] = _Known(key, time.monotonic())
+        self._known.move_to_end(key.secret_sha256)
+        if len(self._known) > REMEMBERED_MAX:
+            self._known.popitem(last=False)
+
+    def _verified_before(self, spelling: str, fault: Exception) -> ApiKey:
+        _log.warning("key_lookup_failed", reason=type(fault).__name__)
+        known = self._known.get(key_hash(spelling))
+        if known is not None and time.monotonic() - known.checked_seconds <= OUTAGE_GRACE_SECONDS:
+            if not known.key.opens_at(self._clock.now()):
+                raise unauthenticated()
+            _answers.labels("verified_before").inc()
+            return known.key
+        _answers.labels("unavailable").inc()
+        raise unavailable(code="keys_unavailable", detail="Keys cannot be checked now; try again in a moment.")

@@ -1,0 +1,185 @@
+"""`/v1/offers`: admin writes; merchants read their own, affiliates what is advertised to them, without margins."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BeforeValidator, Field
+
+from services.gateway.api.callers import Admin, AdminOrMerchant, OfferReader, Wired
+from services.gateway.api.idempotency import perform_once
+from services.gateway.api.offer_models import OfferAnswer, OfferBody, VersionAnswer, VersionBody
+from services.gateway.api.parties import after_id
+from services.gateway.domain.offer_rules import check_fallback_url, read_version
+from services.gateway.domain.offers import Offer, OfferStatus
+from services.gateway.domain.refusals import NotInCatalogue
+from services.gateway.storage.offer_store import (
+    find_current_versions,
+    find_offer,
+    find_version,
+    list_offers,
+    list_versions,
+)
+from services.gateway.storage.session import Session
+from services.gateway.usecases.change_offer_status import change_offer_status
+from services.gateway.usecases.create_offer import create_offer
+from services.gateway.usecases.publish_offer_version import publish_offer_version
+from shared.kernel.ids import OFFER_VERSION_MAX
+from shared.runtime.http_app import PathId, QueryId, StrictRoute
+from shared.runtime.pagination import LIMIT_DEFAULT, Page, PageCursor, PageLimit, page_of
+from shared.runtime.principal import Principal
+from shared.runtime.wire_model import plain_number
+
+offers_router = APIRouter(prefix="/v1/offers", route_class=StrictRoute, tags=["offers"])
+
+OfferStatusText = Literal["active", "paused", "ended"]
+VersionNumber = Annotated[int, Field(ge=1, le=OFFER_VERSION_MAX), BeforeValidator(plain_number)]
+
+
+@offers_router.post("", status_code=201, response_model=OfferAnswer)
+async def post_offer(body: OfferBody, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Open an offer with its first version."""
+    content = read_version(body.draft(), allow_loopback_http=wired.allow_loopback_http)
+    fallback_url = check_fallback_url(body.fallback_url, allow_loopback_http=wired.allow_loopback_http)
+
+    async def effect(session: Session) -> OfferAnswer:
+        offer, version = await create_offer(
+            session,
+            merchant_id=body.merchant_id,
+            name=body.name,
+            fallback_url=fallback_url,
+            content=content,
+            now=wired.clock.now(),
+        )
+        return OfferAnswer.of(offer, version)
+
+    return await perform_once(request, caller, effect, status=201)
+
+
+@offers_router.get("")
+async def get_offers(
+    caller: OfferReader,
+    wired: Wired,
+    merchant_id: QueryId | None = None,
+    status: OfferStatusText | None = None,
+    limit: PageLimit = LIMIT_DEFAULT,
+    cursor: PageCursor = None,
+) -> Page[OfferAnswer]:
+    """Offers by number, each with its current version."""
+    async with wired.transaction_for(caller) as session:
+        offers = await list_offers(
+            session, merchant_id=merchant_id, status=status, after_id=after_id(cursor), limit=limit + 1
+        )
+        shown, following = page_of(offers, limit, lambda offer: {"id": offer.offer_id})
+        versions = await find_current_versions(session, shown)
+    items = [_shown(offer, versions[offer.offer_id], caller) for offer in shown if offer.offer_id in versions]
+    return Page(items=items, next_cursor=following)
+
+
+@offers_router.get("/{offer_id}")
+async def get_offer(offer_id: PathId, caller: OfferReader, wired: Wired) -> OfferAnswer:
+    """One offer with its current version."""
+    async with wired.transaction_for(caller) as session:
+        offer = await find_offer(session, offer_id)
+        if offer is None:
+            raise NotInCatalogue("offer")
+        return await _with_version(session, offer, caller)
+
+
+@offers_router.post("/{offer_id}/versions", status_code=201, response_model=OfferAnswer)
+async def post_version(offer_id: PathId, body: VersionBody, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Publish the next version; clicks from now on carry it."""
+    content = read_version(body.draft(), allow_loopback_http=wired.allow_loopback_http)
+    amend = _amendment(body, allow_loopback_http=wired.allow_loopback_http)
+
+    async def effect(session: Session) -> OfferAnswer:
+        offer, version = await publish_offer_version(
+            session,
+            offer_id=offer_id,
+            merchant_id=body.merchant_id,
+            content=content,
+            amend=amend,
+            now=wired.clock.now(),
+        )
+        return OfferAnswer.of(offer, version)
+
+    return await perform_once(request, caller, effect, status=201)
+
+
+@offers_router.get("/{offer_id}/versions")
+async def get_versions(
+    offer_id: PathId,
+    caller: AdminOrMerchant,
+    wired: Wired,
+    limit: PageLimit = LIMIT_DEFAULT,
+    cursor: PageCursor = None,
+) -> Page[VersionAnswer]:
+    """An offer's versions, oldest first."""
+    async with wired.transaction_for(caller) as session:
+        if await find_offer(session, offer_id) is None:
+            raise NotInCatalogue("offer")
+        versions = await list_versions(session, offer_id=offer_id, after_version=after_id(cursor), limit=limit + 1)
+    shown, following = page_of(versions, limit, lambda version: {"id": version.version})
+    return Page(items=[VersionAnswer.of(version) for version in shown], next_cursor=following)
+
+
+@offers_router.get("/{offer_id}/versions/{version}")
+async def get_version(offer_id: PathId, version: VersionNumber, caller: AdminOrMerchant, wired: Wired) -> VersionAnswer:
+    """One version."""
+    async with wired.transaction_for(caller) as session:
+        found = await find_version(session, offer_id=offer_id, version=version)
+    if found is None:
+        raise NotInCatalogue("offer_version")
+    return VersionAnswer.of(found)
+
+
+@offers_router.post("/{offer_id}/pause", response_model=OfferAnswer)
+async def pause_offer(offer_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Clicks arrive and are flagged; nothing new is earned."""
+    return await _change_status(offer_id, OfferStatus.PAUSED, request, caller, wired)
+
+
+@offers_router.post("/{offer_id}/resume", response_model=OfferAnswer)
+async def resume_offer(offer_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Clicks count again."""
+    return await _change_status(offer_id, OfferStatus.ACTIVE, request, caller, wired)
+
+
+@offers_router.post("/{offer_id}/end", response_model=OfferAnswer)
+async def end_offer(offer_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Like a pause, for ever."""
+    return await _change_status(offer_id, OfferStatus.ENDED, request, caller, wired)
+
+
+async def _change_status(
+    offer_id: int, wanted: OfferStatus, request: Request, caller: Principal, wired: Wired
+) -> Response:
+    async def effect(session: Session) -> OfferAnswer:
+        offer = await change_offer_status(session, offer_id=offer_id, wanted=wanted, now=wired.clock.now())
+        return await _with_version(session, offer, caller)
+
+    return await perform_once(request, caller, effect)
+
+
+async def _with_version(session: Session, offer: Offer, caller: Principal) -> OfferAnswer:
+    version = (await find_current_versions(session, [offer]))[offer.offer_id]
+    return OfferAnswer.of(offer, version, with_margin=caller.role != "affiliate")
+
+
+def _shown(offer: Offer, version: object, caller: Principal) -> OfferAnswer:
+    return OfferAnswer.of(offer, version, with_margin=caller.role != "affiliate")  # type: ignore[arg-type]
+
+
+def _amendment(body: VersionBody, *, allow_loopback_http: bool) -> Callable[[Offer], Offer]:
+    """What a version's body changes of the offer itself: only what it names."""
+    fallback_url = check_fallback_url(body.fallback_url, allow_loopback_http=allow_loopback_http)
+
+    def amend(offer: Offer) -> Offer:
+        return replace(
+            offer,
+            name=offer.name if body.name is None else body.name,
+            fallback_url=fallback_url if "fallback_url" in body.model_fields_set else offer.fallback_url,
+        )
+
+    return amend

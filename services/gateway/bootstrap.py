@@ -1,0 +1,113 @@
+"""Builds the object graphs of the two gateway processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from services.gateway.api.key_desk import KeyDesk
+from services.gateway.api.limits import Limits
+from services.gateway.api.wiring import Wiring
+from services.gateway.clients.upstreams import Upstreams
+from services.gateway.domain.client_address import TrustedProxies
+from services.gateway.domain.token_bucket import Limit
+from services.gateway.settings import GatewaySettings
+from services.gateway.usecases.forget_answers import AnswerSweep
+from shared.runtime.clock import clock_from
+from shared.runtime.database import Database
+from shared.runtime.event_log import build_publisher
+from shared.runtime.keyring import Keyring
+from shared.runtime.principal import PrincipalSigner, PrincipalVerifier
+from shared.runtime.relay import Relay
+
+BOOTSTRAP_KEY_BYTES_MAX: Final = 256
+INTAKE_CONNECTIONS: Final = 4
+"""A key is looked up once a second at most, in one short statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the HTTP process works with."""
+
+    wiring: Wiring
+    intake: Database
+    limits: Limits
+    proxies: TrustedProxies
+    upstreams: Upstreams
+    principal_keyring: Keyring
+    signer: PrincipalSigner
+    verifier: PrincipalVerifier
+    bootstrap_key: str | None
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for database in (self.wiring.staff, self.wiring.tenants, self.intake):
+            await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What the background process runs."""
+
+    relay: Relay
+    answer_sweep: AnswerSweep
+    database: Database
+
+
+def build_api(settings: GatewaySettings) -> Api:
+    """The door and the control plane. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
+    if settings.principal_keyring_file is None:
+        raise ValueError("PRINCIPAL_KEYRING_FILE is not set")
+    url = settings.database_url("gateway")
+    clock = clock_from(settings.clock_file)
+    intake = Database(url, role="gateway_intake", pool_size=INTAKE_CONNECTIONS, name="gateway-intake")
+    keyring = Keyring.load(settings.principal_keyring_file)
+    wiring = Wiring(
+        staff=Database(url, role="gateway_staff", name="gateway-staff"),
+        tenants=Database(url, role="gateway_api", name="gateway-api"),
+        clock=clock,
+        key_desk=KeyDesk(intake, clock),
+        allow_loopback_http=settings.allows_loopback_http,
+    )
+    return Api(
+        wiring=wiring,
+        intake=intake,
+        limits=_limits(settings),
+        proxies=TrustedProxies(settings.trusted_proxy_cidrs),
+        upstreams=Upstreams.at(
+            clicks=settings.clicks_url, conversions=settings.conversions_url, commissions=settings.commissions_url
+        ),
+        principal_keyring=keyring,
+        signer=PrincipalSigner(keyring),
+        verifier=PrincipalVerifier(keyring, audience="gateway"),
+        bootstrap_key=_read_bootstrap_key(settings.bootstrap_admin_key_file),
+    )
+
+
+def build_worker(settings: GatewaySettings) -> Worker:
+    """The relay of the catalogue, and the sweep of old idempotent answers."""
+    database = Database(settings.database_url("gateway"), role="gateway_worker", name="gateway-worker")
+    return Worker(
+        relay=Relay(database=database, publisher=build_publisher(settings), service="gateway"),
+        answer_sweep=AnswerSweep(database, clock_from(settings.clock_file)),
+        database=database,
+    )
+
+
+def _limits(settings: GatewaySettings) -> Limits:
+    return Limits.of(
+        key=Limit(settings.limit_key_per_second, settings.limit_key_burst),
+        address=Limit(settings.limit_address_per_second, settings.limit_address_burst),
+        failure=Limit(settings.limit_failure_per_second, settings.limit_failure_burst),
+        buckets_max=settings.limit_buckets_max,
+    )
+
+
+def _read_bootstrap_key(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            content = file.read(BOOTSTRAP_KEY_BYTES_MAX)
+    except OSError:
+        raise ValueError(f"BOOTSTRAP_ADMIN_KEY_FILE: {path.name} cannot be read") from None
+    return content.decode("ascii", "replace").strip()

@@ -1,0 +1,1 @@
+"""The rules of the catalogue, of API keys and of the door: pure."""

@@ -1,0 +1,104 @@
+"""The HTTP process: the public door, with the control plane behind it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final, cast
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from services.gateway.api.door import Door
+from services.gateway.api.enrolments import enrolments_router
+from services.gateway.api.front_page import front_page_router
+from services.gateway.api.keys import keys_router
+from services.gateway.api.offers import offers_router
+from services.gateway.api.parties import parties_router
+from services.gateway.api.refusals import install_refusals
+from services.gateway.bootstrap import Api, build_api
+from services.gateway.domain.routes import ROUTES, RouteTable
+from services.gateway.settings import GatewaySettings
+from services.gateway.usecases.bootstrap_admin_key import bootstrap_admin_key
+from shared.runtime.health import Health
+from shared.runtime.http_app import create_app
+from shared.runtime.http_observer import RequestObserver
+from shared.runtime.logging import configure_logging, get_logger
+from shared.runtime.process import run_api
+
+BOOTSTRAP_RETRY_SECONDS: Final = 0.5
+
+_log = get_logger(__name__)
+
+
+def build_app(settings: GatewaySettings, health: Health) -> ASGIApp:
+    """The whole ASGI application of gateway-api."""
+    api = build_api(settings)
+    is_bootstrapped = asyncio.Event()
+
+    async def check_bootstrap() -> str | None:
+        return None if is_bootstrapped.is_set() else "the database has not answered yet"
+
+    health.add_check("bootstrap", check_bootstrap)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.principal_verifier = api.verifier
+        app.state.wiring = api.wiring
+        tasks = [
+            asyncio.create_task(_bootstrap(api, is_bootstrapped)),
+            asyncio.create_task(api.principal_keyring.run()),
+        ]
+        async with api.upstreams.proxy:
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await api.close()
+
+    routers = [front_page_router, parties_router, offers_router, enrolments_router, keys_router]
+    local = create_app(title="Tributary", settings=settings, health=health, routers=routers, lifespan=lifespan)
+    install_refusals(local)
+    # The door is observed as a whole, so that what it refuses or passes on is counted too, and nothing twice.
+    local.user_middleware = [kept for kept in local.user_middleware if cast(object, kept.cls) is not RequestObserver]
+    door = Door(
+        table=RouteTable(ROUTES),
+        key_desk=api.wiring.key_desk,
+        limits=api.limits,
+        proxies=api.proxies,
+        signer=api.signer,
+        upstreams=api.upstreams,
+        local=local,
+    )
+    return RequestObserver(door)
+
+
+async def _bootstrap(api: Api, is_done: asyncio.Event) -> None:
+    """Make sure there is an admin key, however long the database takes to come up."""
+    while not is_done.is_set():
+        try:
+            async with api.wiring.staff.transaction() as session:
+                if api.bootstrap_key is not None and await bootstrap_admin_key(
+                    session, spelling=api.bootstrap_key, now=api.wiring.clock.now()
+                ):
+                    _log.info("admin_key_bootstrapped")
+            is_done.set()
+        except ValueError as fault:
+            _log.error("admin_key_not_bootstrapped", reason=str(fault))
+            return
+        except Exception as fault:
+            _log.warning("database_not_ready", reason=type(fault).__name__)
+            await asyncio.sleep(BOOTSTRAP_RETRY_SECONDS)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    settings = GatewaySettings()
+    configure_logging("gateway", "api", level=settings.log_level)
+    health = Health()
+    run_api(build_app(settings, health), settings, health=health)
+
+
+if __name__ == "__main__":
+    main()

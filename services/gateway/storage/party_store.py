@@ -1,0 +1,63 @@
+"""Merchants and affiliates."""
+
+# ruff: noqa: S608 - statements are put together from names of this module only
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row
+
+from services.gateway.domain.parties import Affiliate, Merchant
+from services.gateway.storage.session import Session, fetch_all, fetch_one
+
+_MERCHANT = "merchant_id, name, status, created_at"
+_AFFILIATE = "affiliate_id, name, status, created_at"
+
+
+def _merchant(row: Row[Any]) -> Merchant:
+    return Merchant(row.merchant_id, row.name, row.status, row.created_at)
+
+
+def _affiliate(row: Row[Any]) -> Affiliate:
+    return Affiliate(row.affiliate_id, row.name, row.status, row.created_at)
+
+
+async def insert_merchant(session: Session, *, name: str, now: datetime) -> Merchant:
+    """A new active merchant, numbered by the database."""
+    statement = f"INSERT INTO merchant (name, created_at) VALUES ($1, $2) RETURNING {_MERCHANT}"
+    row = await fetch_one(session, statement, name, now)
+    assert row is not None
+    return _merchant(row)
+
+
+async def insert_affiliate(session: Session, *, name: str, now: datetime) -> Affiliate:
+    """A new active affiliate, numbered by the database."""
+    statement = f"INSERT INTO affiliate (name, created_at) VALUES ($1, $2) RETURNING {_AFFILIATE}"
+    row = await fetch_one(session, statement, name, now)
+    assert row is not None
+    return _affiliate(row)
+
+
+async def find_merchant(session: Session, merchant_id: int) -> Merchant | None:
+    """The merchant, if the caller may see it."""
+    row = await fetch_one(session, f"SELECT {_MERCHANT} FROM merchant WHERE merchant_id = $1", merchant_id)
+    return None if row is None else _merchant(row)
+
+
+async def find_affiliate(session: Session, affiliate_id: int) -> Affiliate | None:
+    """The affiliate, if the caller may see it."""
+    row = await fetch_one(session, f"SELECT {_AFFILIATE} FROM affiliate WHERE affiliate_id = $1", affiliate_id)
+    return None if row is None else _affiliate(row)
+
+
+async def list_merchants(session: Session, *, after_id: int, limit: int) -> Sequence[Merchant]:
+    """Merchants by number."""
+    statement = f"SELECT {_MERCHANT} FROM merchant WHERE merchant_id > $1 ORDER BY merchant_id LIMIT $2"
+    return [_merchant(row) for row in await fetch_all(session, statement, after_id, limit)]
+
+
+async def list_affiliates(session: Session, *, after_id: int, limit: int) -> Sequence[Affiliate]:
+    """Affiliates by number."""
+    statement = f"SELECT {_AFFILIATE} FROM affiliate WHERE affiliate_id > $1 ORDER BY affiliate_id LIMIT $2"
+    return [_affiliate(row) for row in await fetch_all(session, statement, after_id, limit)]

@@ -1,0 +1,1 @@
+"""What the control plane can do, one verb a file; each runs in the caller's transaction."""

@@ -1,0 +1,42 @@
+"""Change an offer's terms: by a new version, never in place."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from services.gateway.domain.offers import Offer, OfferVersion, VersionContent, following_version
+from services.gateway.domain.refusals import NotInCatalogue
+from services.gateway.storage.offer_store import insert_version, lock_offer, store_offer
+from services.gateway.storage.session import Session
+from services.gateway.usecases.publish_catalogue import publish_offer
+from shared.kernel.errors import InvalidValue
+
+
+async def publish_offer_version(
+    session: Session,
+    *,
+    offer_id: int,
+    merchant_id: int | None,
+    content: VersionContent,
+    amend: Callable[[Offer], Offer],
+    now: datetime,
+) -> tuple[Offer, OfferVersion]:
+    """The offer at its next version, both published; clicks before this moment keep the old one (I10).
+
+    merchant_id: as the caller believes it, or None. amend: what else changes of the offer (name, fallback URL).
+    Raises NotInCatalogue, CatalogueConflict for an ended offer, InvalidValue for another merchant.
+    """
+    offer = await lock_offer(session, offer_id)
+    if offer is None:
+        raise NotInCatalogue("offer")
+    if merchant_id not in (None, offer.merchant_id):
+        raise InvalidValue("merchant_id", "merchant_fixed", "an offer stays its merchant's")
+    number = following_version(offer)
+    offer = replace(amend(offer), current_version=number, changed_at=now)
+    version = OfferVersion(
+        offer_id=offer_id, version=number, merchant_id=offer.merchant_id, content=content, created_at=now
+    )
+    await insert_version(session, version)
+    await store_offer(session, offer)
+    await publish_offer(session, offer, now, new_versions=[version])
+    return offer, version

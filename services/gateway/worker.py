@@ -1,0 +1,21 @@
+"""The background process: takes the catalogue's events to the log, and sweeps old idempotent answers."""
+
+from services.gateway.bootstrap import build_worker
+from services.gateway.settings import GatewaySettings
+from shared.runtime.health import Health
+from shared.runtime.logging import configure_logging
+from shared.runtime.process import Runnable, run_worker
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = GatewaySettings()
+    configure_logging("gateway", "worker", level=settings.log_level)
+    worker, health = build_worker(settings), Health()
+    health.add_check("relay", worker.relay.health)
+    tasks: dict[str, Runnable] = {"relay": worker.relay, "answer_sweep": worker.answer_sweep}
+    run_worker(tasks, health, settings, closing=[worker.database.close])
+
+
+if __name__ == "__main__":
+    main()
