@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-from fastapi import APIRouter, FastAPI
+from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from services.conversions.api import conversion_actions, conversions, credentials, receipts
 from services.conversions.api.postback_door import POSTBACK_PATH, PostbackDoor
 from services.conversions.bootstrap import Api, build_api
 from services.conversions.settings import ConversionsSettings
@@ -17,7 +18,7 @@ from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging, get_logger
 from shared.runtime.process import run_api
 
-ROUTERS: Final[list[APIRouter]] = []
+ROUTERS: Final = (conversions.router, conversion_actions.router, receipts.router, credentials.router)
 LOAD_RETRY_SECONDS: Final = 0.5
 GARBAGE_THRESHOLD: Final = 5_000
 """Objects between two looks for garbage: a hundred requests in flight are no garbage, and looking costs a tenth."""

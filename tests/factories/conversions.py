@@ -15,6 +15,7 @@ from typing import Any, Literal
 from urllib.parse import urlencode
 
 import httpx
+from pydantic import SecretStr
 from sqlalchemy import text
 
 from services.conversions.bootstrap import Api, build_api
@@ -192,7 +193,7 @@ async def running_conversions(url: str, folder: Path, **environment: Any) -> Asy
     settings = ConversionsSettings(
         environment="test",
         broker="embedded",
-        database_url_conversions=url,
+        database_url_conversions=SecretStr(url),
         click_keyring_file=files["click"],
         principal_keyring_file=files["principal"],
         sealing_keyring_file=files["sealing"],

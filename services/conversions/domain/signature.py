@@ -128,9 +128,9 @@ def verify_token(token: str, credentials: Sequence[Credential], *, address: str,
     presented = token_hash(token)
     found = None
     for credential in credentials:
-        if credential.kind == "token" and credential.is_valid_at(now):
-            if hmac.compare_digest(presented, credential.secret):
-                found = credential
+        usable = credential.kind == "token" and credential.is_valid_at(now)
+        if usable and hmac.compare_digest(presented, credential.secret):
+            found = credential
     if found is None:
         raise PostbackUnauthenticated(Outcome.CREDENTIAL_UNKNOWN)
     if not found.allows(address):

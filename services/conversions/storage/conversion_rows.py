@@ -1,10 +1,9 @@
 """A conversion as columns, both ways."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import RowMapping
 
 from services.conversions.domain.conversion import ClickDetails, Conversion
 from services.conversions.domain.outcomes import Outcome
@@ -99,7 +98,7 @@ def update_values(conversions: Sequence[Conversion]) -> tuple[list[Any], ...]:
     return tuple([read(conversion) for conversion in conversions] for _, _, read in _UPDATED)
 
 
-def read_conversion(row: RowMapping) -> Conversion:
+def read_conversion(row: Mapping[str, Any]) -> Conversion:
     """The conversion in a row of `SELECT *`."""
     currency = row["currency"]
     details = None
@@ -118,7 +117,7 @@ def read_conversion(row: RowMapping) -> Conversion:
 
 
 _TRANSLATED: Final = frozenset(
-    [
+    {
         "status",
         "outcome",
         "first_outcome",
@@ -131,6 +130,6 @@ _TRANSLATED: Final = frozenset(
         "aff_click_id",
         "source",
         "creative",
-    ]
+    }
 )
 _PLAIN: Final = tuple(name for name, _, _ in _ALL if name not in _TRANSLATED)

@@ -91,7 +91,7 @@ async def lock_by_keys(session: AsyncSession, keys: Collection[ConversionKey]) -
     result = await connection.exec_driver_sql(
         _LOCK_BY_KEY, tuple([key[place] for key in ordered] for place in range(3))
     )
-    found = [rows.read_conversion(row) for row in result.mappings()]
+    found = [rows.read_conversion(dict(row)) for row in result.mappings()]
     return {(c.merchant_id, c.event, c.dedupe_key): c for c in found}
 
 
@@ -104,7 +104,7 @@ async def lock_by_orders(session: AsyncSession, orders: Collection[tuple[int, st
     result = await connection.exec_driver_sql(
         _LOCK_BY_ORDER, ([merchant for merchant, _ in ordered], [order for _, order in ordered])
     )
-    return [rows.read_conversion(row) for row in result.mappings()]
+    return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
 async def lock_by_ids(session: AsyncSession, ids: Collection[UUID]) -> list[Conversion]:
@@ -112,7 +112,7 @@ async def lock_by_ids(session: AsyncSession, ids: Collection[UUID]) -> list[Conv
     result = await session.execute(
         text("SELECT * FROM conversion WHERE id = ANY(:ids) ORDER BY id FOR UPDATE"), {"ids": list(ids)}
     )
-    return [rows.read_conversion(row) for row in result.mappings()]
+    return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
 async def lock_by_order(session: AsyncSession, order_id: str, merchant_id: int | None) -> list[Conversion]:
@@ -124,7 +124,7 @@ async def lock_by_order(session: AsyncSession, order_id: str, merchant_id: int |
         ),
         {"order_id": order_id, "merchant_id": merchant_id},
     )
-    return [rows.read_conversion(row) for row in result.mappings()]
+    return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
 async def lock_due_for_approval(session: AsyncSession, now: datetime, limit: int) -> list[Conversion]:
@@ -136,7 +136,7 @@ async def lock_due_for_approval(session: AsyncSession, now: datetime, limit: int
         ),
         {"now": now, "limit": limit},
     )
-    return [rows.read_conversion(row) for row in result.mappings()]
+    return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
 async def lock_ready_waiting(session: AsyncSession, limit: int) -> list[Conversion]:
@@ -149,7 +149,7 @@ async def lock_ready_waiting(session: AsyncSession, limit: int) -> list[Conversi
         ),
         {"limit": limit},
     )
-    return [rows.read_conversion(row) for row in result.mappings()]
+    return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
 async def lock_without_details(session: AsyncSession, limit: int) -> list[tuple[Conversion, ClickDetails]]:
@@ -165,7 +165,7 @@ async def lock_without_details(session: AsyncSession, limit: int) -> list[tuple[
     )
     return [
         (
-            rows.read_conversion(row),
+            rows.read_conversion(dict(row)),
             ClickDetails(row["d_subs"], row["d_aff_click_id"], row["d_source"], row["d_creative"]),
         )
         for row in result.mappings()

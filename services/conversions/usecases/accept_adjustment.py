@@ -37,7 +37,8 @@ async def accept_adjustments(session: Session, submissions: Sequence[Submission]
 
 def _order(submission: Submission) -> tuple[int, str]:
     postback = submission.postback
-    assert postback is not None and postback.order_id is not None
+    assert postback is not None
+    assert postback.order_id is not None
     return submission.arrival.merchant_id, postback.order_id
 
 
@@ -45,7 +46,8 @@ async def _accept(
     session: Session, submission: Submission, of_order: Sequence[Conversion]
 ) -> tuple[Answer, Conversion | None]:
     postback, receipt_id = submission.postback, submission.arrival.receipt_id
-    assert postback is not None and postback.adjustment_id is not None
+    assert postback is not None
+    assert postback.adjustment_id is not None
     if not of_order:
         return refusal_answer(submission, Refusal(Outcome.CONVERSION_NOT_FOUND)), None
     known = await find_adjustment(
@@ -102,7 +104,8 @@ def _refused(submission: Submission, outcome: Outcome, fault: InvalidValue) -> A
 
 async def _take_back(session: Session, submission: Submission, conversion: Conversion) -> tuple[Answer, Conversion]:
     postback, arrival = submission.postback, submission.arrival
-    assert postback is not None and postback.adjustment_id is not None
+    assert postback is not None
+    assert postback.adjustment_id is not None
     taken = amount_taken_back(conversion, postback.amount)
     reason = ReasonCode.REFUND_REPORTED.value
     after = adjusted(conversion, taken, reason_code=reason, now=arrival.received_at)

@@ -84,7 +84,8 @@ async def _accept_conversions(session: Session, submissions: Sequence[Submission
 
 def _first_version(submission: Submission, details: dict[bytes, ClickDetails]) -> Conversion:
     arrival, postback, verdict = submission.arrival, submission.postback, submission.verdict
-    assert postback is not None and verdict is not None
+    assert postback is not None
+    assert verdict is not None
     conversion = Conversion(
         id=new_id(),
         merchant_id=arrival.merchant_id,
@@ -211,7 +212,8 @@ async def _add_click(
 ) -> tuple[Answer, Conversion]:
     """A click ID more for an unattributed conversion: judged as of the first receipt, it makes the next version."""
     claim, arrival, postback = submission.claim, submission.arrival, submission.postback
-    assert claim is not None and postback is not None
+    assert claim is not None
+    assert postback is not None
     verdict = attribute(conversion.reported, claim.click, claim.version)
     if verdict.outcome is Outcome.AMOUNT_MISSING:
         return refusal_answer(submission, amount_required()), conversion

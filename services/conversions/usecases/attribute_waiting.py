@@ -43,7 +43,8 @@ def _decide(conversion: Conversion, catalogue: Catalogue, clock: Clock) -> Chang
 
 
 def _click_of(conversion: Conversion) -> Click:
-    assert conversion.clicked_at is not None and conversion.offer_id is not None
+    assert conversion.clicked_at is not None
+    assert conversion.offer_id is not None
     return Click(
         flags=ClickFlags(conversion.click_flags),
         clicked_at=conversion.clicked_at,

@@ -166,7 +166,8 @@ _TABLES = (
     )
     """,
     "CREATE INDEX postback_credential_of_merchant ON postback_credential (merchant_id)",
-    "CREATE TABLE credential_change (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), count bigint NOT NULL)",
+    "CREATE TABLE credential_change"
+    " (only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row), count bigint NOT NULL)",
     "INSERT INTO credential_change (count) VALUES (0)",
     """
     CREATE TABLE click_detail (

@@ -1,0 +1,181 @@
+"""`/v1/conversions`: reading them, and reporting them with an API key."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import AwareDatetime
+
+from services.conversions.api.answers import encode_answer, full_document, not_now
+from services.conversions.api.conversion_answers import (
+    ConversionAnswer,
+    VersionAnswer,
+    conversion_answer,
+    version_answer,
+)
+from services.conversions.api.desk import Desk, desk_of
+from services.conversions.domain.conversion import Actor, Conversion
+from services.conversions.domain.outcomes import Outcome
+from services.conversions.domain.transitions import Status
+from services.conversions.storage.conversion_queries import (
+    ConversionFilter,
+    find_conversion,
+    list_conversions,
+    list_versions,
+)
+from services.conversions.usecases.judge_postback import Arrival, FieldFault, Submission, refused
+from services.conversions.usecases.postback_group import PostbacksUnavailable
+from shared.kernel.ids import new_id
+from shared.runtime.database import Database
+from shared.runtime.http_app import BODY_BYTES_MAX, PlainText, QueryId, StrictRoute, read_body, request_id_of
+from shared.runtime.pagination import (
+    LIMIT_DEFAULT,
+    Page,
+    PageCursor,
+    PageLimit,
+    cursor_parsed,
+    decode_cursor,
+    page_of,
+)
+from shared.runtime.principal import Principal, require_role, tenant_of
+from shared.runtime.problem import field_invalid, not_found, unsupported_media_type
+from shared.runtime.strict_route import is_json, parse_json
+
+BATCH_MAX: Final = 100
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["conversions"])
+Reader = Annotated[Principal, Depends(require_role("affiliate", "merchant", "admin", "finance"))]
+Reporter = Annotated[Principal, Depends(require_role("merchant"))]
+
+
+def database_for(desk: Desk, caller: Principal) -> Database:
+    """The database role of a caller: a tenant's reads pass row-level security, staff's see every row."""
+    return desk.tenants if tenant_of(caller) else desk.staff
+
+
+@router.post("/conversions", status_code=201)
+async def report_conversions(request: Request, caller: Reporter) -> Response:
+    """One postback as JSON, or `{"conversions": [up to 100]}`, answered 200 with a result for each."""
+    if not is_json(request.headers.get("content-type")):
+        raise unsupported_media_type()
+    desk, body = desk_of(request), parse_json(await read_body(request.receive, limit_bytes=BODY_BYTES_MAX))
+    if not isinstance(body, dict):
+        raise field_invalid("body", "object_expected", "must be one JSON object")
+    if not desk.is_ready:
+        raise not_now()
+    if "conversions" in body:
+        return await _report_batch(request, desk, caller, body["conversions"])
+    answers = await _record(desk, [_judge(desk, caller, body, "api")])
+    status, headers, encoded = encode_answer(answers[0], request_id_of(request.scope))
+    response = Response(encoded, status_code=status)
+    response.raw_headers = headers
+    return response
+
+
+async def _report_batch(request: Request, desk: Desk, caller: Principal, items: Any) -> Response:
+    if not isinstance(items, list) or not 1 <= len(items) <= BATCH_MAX:
+        raise field_invalid("conversions", "batch_size", f"is a list of 1 to {BATCH_MAX} objects")
+    answers = await _record(desk, [_judge(desk, caller, item, "api_batch") for item in items])
+    request_id = request_id_of(request.scope)
+    results = [
+        {"index": index, "http_status": answer.http_status, **full_document(answer, request_id)}
+        for index, answer in enumerate(answers)
+    ]
+    return JSONResponse({"results": results})
+
+
+def _judge(desk: Desk, caller: Principal, fields: Any, transport: str) -> Submission:
+    assert caller.merchant_id is not None
+    actor = Actor("merchant", caller.key_id)
+    arrival = Arrival(new_id(), caller.merchant_id, desk.clock.now(), transport, actor, caller.request_id)
+    if not isinstance(fields, dict):
+        return refused(arrival, Outcome.MALFORMED, FieldFault("conversions", "object_expected", "must be an object"))
+    named = fields.get("merchant_id")
+    if named is not None and str(named) != str(caller.merchant_id):
+        fault = FieldFault("merchant_id", "merchant_id_mismatch", "is another merchant than the key's")
+        return refused(arrival, Outcome.MALFORMED, fault)
+    return desk.judge(fields, arrival)
+
+
+async def _record(desk: Desk, submissions: list[Submission]) -> Any:
+    try:
+        return await desk.group.record(submissions)
+    except PostbacksUnavailable:
+        raise not_now() from None
+
+
+@router.get("/conversions")
+async def get_conversions(
+    request: Request,
+    caller: Reader,
+    limit: PageLimit = LIMIT_DEFAULT,
+    cursor: PageCursor = None,
+    status: Status | None = None,
+    offer_id: QueryId | None = None,
+    merchant_id: QueryId | None = None,
+    affiliate_id: QueryId | None = None,
+    order_id: Annotated[str | None, PlainText(64)] = None,
+    from_at: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    to_at: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+) -> Page[ConversionAnswer]:
+    """Newest first. Affiliates: those of their clicks, rejected ones with the reason. order_id: not for affiliates."""
+    if caller.role == "affiliate" and order_id is not None:
+        raise field_invalid("order_id", "not_yours", "leave it out: order ids are the merchant's")
+    wanted = ConversionFilter(
+        merchant_id=_own(caller.merchant_id, merchant_id, "merchant_id"),
+        affiliate_id=_own(caller.affiliate_id, affiliate_id, "affiliate_id"),
+        status=None if status is None else status.value,
+        offer_id=offer_id,
+        order_id=order_id,
+        from_at=from_at,
+        to_at=to_at,
+        before=read_position(cursor),
+    )
+    async with database_for(desk_of(request), caller).transaction(tenant=tenant_of(caller)) as session:
+        rows = await list_conversions(session, wanted, limit)
+    shown, next_cursor = page_of(rows, limit, lambda conversion: {"id": str(conversion.id)})
+    return Page(items=[conversion_answer(conversion, caller) for conversion in shown], next_cursor=next_cursor)
+
+
+@router.get("/conversions/{conversion_id}")
+async def get_conversion(request: Request, caller: Reader, conversion_id: str) -> ConversionAnswer:
+    """One conversion; 404 for somebody else's."""
+    found, _ = await _find(request, caller, conversion_id)
+    return conversion_answer(found, caller)
+
+
+@router.get("/conversions/{conversion_id}/trail")
+async def get_trail(request: Request, caller: Reader, conversion_id: str) -> dict[str, list[VersionAnswer]]:
+    """Every version of a conversion: what changed, by whom, why, and how it was attributed."""
+    _, versions = await _find(request, caller, conversion_id)
+    return {"items": [version_answer(row, caller) for row in versions]}
+
+
+async def _find(request: Request, caller: Principal, ref: str) -> tuple[Conversion, list[Mapping[str, Any]]]:
+    conversion_id = read_id(ref)
+    async with database_for(desk_of(request), caller).transaction(tenant=tenant_of(caller)) as session:
+        found = None if conversion_id is None else await find_conversion(session, conversion_id)
+        if found is None:
+            raise not_found("conversion_not_found", "There is no such conversion.")
+        return found, [dict(row) for row in await list_versions(session, found.id)]
+
+
+def read_id(ref: str) -> UUID | None:
+    """The UUID in a path, or None for anything else: what is no id names nothing."""
+    try:
+        return UUID(ref)
+    except ValueError:
+        return None
+
+
+def read_position(cursor: str | None) -> UUID | None:
+    """Where a page starts. Raises Problem 422 `cursor_invalid`."""
+    return None if cursor is None else cursor_parsed(decode_cursor(cursor, keys=("id",)), "id", UUID)
+
+
+def _own(own: int | None, asked: int | None, field: str) -> int | None:
+    if own is not None and asked is not None and asked != own:
+        raise field_invalid(field, "not_yours", "leave it out: you see your own")
+    return own if own is not None else asked
