@@ -13,7 +13,10 @@ CREDITED = frozenset({"pending", "approved"})
 
 @dataclass(slots=True)
 class ExpectedConversion:
-    """One conversion. possible: the statuses the history allows; the platform's answer narrows them to one."""
+    """One conversion. possible: the statuses the history allows; the platform's answer narrows them to one.
+
+    was_credited: it was pending once, so that something was posted, whatever became of it later.
+    """
 
     key: Key
     content: Mapping[str, str]
@@ -25,6 +28,7 @@ class ExpectedConversion:
     order_minor: int | None = None
     net_minor: int | None = None
     conversion_id: str | None = None
+    was_credited: bool = False
     later_contents: list[Mapping[str, str]] = field(default_factory=list)
     adjustments: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -47,16 +51,10 @@ class ExpectedConversion:
 
     def earning(self) -> Earning | None:
         """What stands for it now; None where nothing was ever posted."""
-        return self._earning(self.net_minor, is_void=self.possible == {"reversed"})
-
-    def first_earning(self) -> Earning | None:
-        """What its accrual posted."""
-        return self._earning(self.order_minor, is_void=False)
-
-    def _earning(self, net_minor: int | None, *, is_void: bool) -> Earning | None:
-        if self.offer is None or not self.possible <= CREDITED | {"reversed"}:
+        if self.offer is None or not self.was_credited:
             return None
-        return self.offer.terms[self.event].earning(net_minor, self.currency, is_void=is_void)
+        is_void = not self.possible <= CREDITED
+        return self.offer.terms[self.event].earning(0 if is_void else self.net_minor, self.currency, is_void=is_void)
 
 
 @dataclass(slots=True)

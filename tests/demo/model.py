@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from tests.demo.amounts import minor_of
-from tests.demo.expected import ExpectedConversion, Key
+from tests.demo.expected import CREDITED, ExpectedConversion, Key
 from tests.demo.history import Attempt, Fact, Operation
 from tests.demo.terms import ClickSeen, OfferTerms, read_offer
 
@@ -111,6 +111,7 @@ class Model:
             click_id=click_id,
             offer_id=offer_id,
             affiliate_id=facts["affiliate_id"],
+            sub1=facts["sub1"],
             is_robot=facts["agent"] == "robot",
             is_enrolled=(offer_id, facts["affiliate_id"]) in self._enrolled,
             may_be_inactive=asked is not None and ended_at >= asked,
@@ -160,11 +161,13 @@ class Model:
         """The platform's own answer says which of the possible things happened."""
         expected = set(conversion.possible)
         if status == "waiting" and "pending" in expected:
+            conversion.was_credited = True
             return
         if status not in expected:
             self._problem(operation, f"{conversion.key}: status {status}, expected {sorted(expected)}")
             return
         conversion.possible = frozenset({status})
+        conversion.was_credited = conversion.was_credited or status in CREDITED
 
     def _verdict(self, operation: Operation, fields: Mapping[str, str]) -> tuple[Verdict, ExpectedConversion | None]:
         facts = operation.facts

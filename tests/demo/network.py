@@ -86,6 +86,10 @@ class NetworkBuilder:
         await self._pause(network)
         return network
 
+    async def finance_key(self) -> str:
+        """A key of the role finance."""
+        return await self._key("finance")
+
     async def _merchant(self, name: str) -> MerchantAccount:
         merchant_id = (await self._post("/v1/merchants", {"name": name}))["id"]
         key = await self._key("merchant", merchant_id=merchant_id)

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Final
 
 DEMO_FILE: Final = Path(".tributary/demo.json")
-KEY_FILE: Final = Path(".tributary/keys/bootstrap_admin_key")
-URL_FILE: Final = Path(".tributary/public_url")
+"""What `make run` noted of its seeded network; its URL and first key lie beside it."""
 CLICKS_DEFAULT: Final = 2_000
 POSTBACKS_DEFAULT: Final = 200
-HISTORY_DEFAULT: Final = Path(".tributary/demo-history.jsonl")
+HISTORY_NAME: Final = "demo-history.jsonl"
 
 
 class OptionMissing(Exception):
@@ -40,17 +39,17 @@ def read_options(arguments: Sequence[str]) -> Options:
         "--public-url", default=os.environ.get("PUBLIC_URL"), help="default: PUBLIC_URL, else make run's"
     )
     parser.add_argument("--admin-key", default=os.environ.get("TRIBUTARY_ADMIN_KEY"), help="default: make run's")
-    parser.add_argument("--demo-file", type=Path, default=DEMO_FILE, help="where make run noted URL and keys")
+    parser.add_argument("--demo-file", type=Path, default=os.environ.get("TRIBUTARY_DEMO_FILE") or DEMO_FILE)
     parser.add_argument("--clicks", type=int, default=CLICKS_DEFAULT)
     parser.add_argument("--postbacks", type=int, default=POSTBACKS_DEFAULT)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--spread-seconds", type=float, default=0.0, help="spread the traffic over this time")
-    parser.add_argument("--history", type=Path, default=HISTORY_DEFAULT)
+    parser.add_argument("--history", type=Path, help=f"default: {HISTORY_NAME} beside the demo file")
     given = parser.parse_args(arguments)
     noted = json.loads(given.demo_file.read_text()) if given.demo_file.exists() else {}
     folder = given.demo_file.parent
-    public_url = given.public_url or noted.get("public_url") or _text_of(folder / URL_FILE.name)
-    admin_key = given.admin_key or noted.get("admin_key") or _text_of(folder / "keys" / KEY_FILE.name)
+    public_url = given.public_url or noted.get("public_url") or _text_of(folder / "public_url")
+    admin_key = given.admin_key or noted.get("admin_key") or _text_of(folder / "keys" / "bootstrap_admin_key")
     if not public_url or not admin_key:
         raise OptionMissing("Where is the platform? Start it with `make run`, or give --public-url and --admin-key.")
     return Options(
@@ -60,7 +59,7 @@ def read_options(arguments: Sequence[str]) -> Options:
         postbacks=given.postbacks,
         seed=given.seed,
         spread_seconds=given.spread_seconds,
-        history=given.history,
+        history=given.history or folder / HISTORY_NAME,
     )
 
 

@@ -58,6 +58,7 @@ class ClickSeen:
     click_id: str
     offer_id: int
     affiliate_id: int
+    sub1: str
     is_robot: bool
     is_enrolled: bool
     may_be_inactive: bool

@@ -31,7 +31,7 @@ class Story:
         self.story: list[Operation | Fact] = [Fact("offer", 0, facts), Fact("enrolment", 0, ids)]
 
     def click(self, at: float, agent: str = "person") -> None:
-        facts = {"offer_id": 1, "affiliate_id": 3, "agent": agent, "click_id_parameter": "click_id"}
+        facts = {"offer_id": 1, "affiliate_id": 3, "agent": agent, "sub1": "blog", "click_id_parameter": "click_id"}
         location = f"https://shop.example/?click_id={CLICK_ID}"
         self.story.append(Operation(0, "click_get", facts, [Attempt(at, at + 0.01, 302, "", location)]))
 

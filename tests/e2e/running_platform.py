@@ -106,7 +106,7 @@ class RunningPlatform:
         assert self._supervisor is not None
         if self._supervisor.poll() is not None:
             raise AssertionError(f"the supervisor ended with {self._supervisor.returncode}\n{self.last_words()}")
-        return (self.home / "public_url").exists()
+        return (self.home / "public_url").exists() and (self.home / "demo.json").exists()
 
     def _environment(self) -> dict[str, str]:
         kept = {

@@ -134,7 +134,7 @@ def test_ids_of_others_are_404(scene: Scene) -> None:
     scene.merchant.postback(**{**GOOD, "order_id": "mine"})
     (mine,) = [c for c in scene.merchant.api.get("/v1/conversions").body["items"] if c["order_id"] == "mine"]
 
-    assert scene.other.api.post(f"/v1/conversions/{mine['conversion_id']}/approve").status == 404
+    assert scene.other.api.post(f"/v1/conversions/{mine['id']}/approve").status == 404
     assert scene.other.api.post("/v1/conversions/order:mine/approve").status == 404
     assert scene.other.api.get(f"/v1/offers/{scene.offer_id}").status == 404
     assert scene.network.admin.get("/v1/offers/2000000000").status == 404
