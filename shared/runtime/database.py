@@ -1,0 +1,139 @@
+"""PostgreSQL for one role: transactions that commit when the block ends well, and connections that heal."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+
+STATEMENT_TIMEOUT_MS: Final = 30_000
+"""No statement of a door or a consumer needs longer; exports pass their own limit."""
+
+IDLE_TRANSACTION_TIMEOUT_MS: Final = 60_000
+"""Longer than the relay's wait for the broker's answer, short enough to free locks of a stopped process."""
+
+CONNECT_TIMEOUT_SECONDS: Final = 5
+POOL_WAIT_SECONDS: Final = 10
+
+_CONNECTION_LOST_SQLSTATES: Final = ("08", "57P01", "57P02", "57P03", "53300")
+"""Connection exceptions; shut down by the administrator, crashed, starting up; too many connections."""
+
+
+Session = AsyncSession
+"""What use cases receive: a session inside a transaction that somebody else commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """Whose rows a transaction may see. Exactly one of the two ids is set."""
+
+    merchant_id: int | None = None
+    affiliate_id: int | None = None
+
+    def __post_init__(self) -> None:
+        if (self.merchant_id is None) == (self.affiliate_id is None):
+            raise ValueError("a tenant is a merchant or an affiliate, exactly one")
+
+
+class Database:
+    """One engine for one role of one database.
+
+    url: `postgresql://login@/name?host=/socket/folder` or the TCP form. The login must be a member of `role`, which
+    every connection takes at its start. Connections are opened when first needed; at most `pool_size` at a time.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        role: str,
+        pool_size: int = 5,
+        name: str = "",
+        statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
+    ) -> None:
+        self.role = role
+        self._engine: AsyncEngine = create_async_engine(
+            make_url(url).set(drivername="postgresql+asyncpg"),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=POOL_WAIT_SECONDS,
+            pool_use_lifo=True,
+            hide_parameters=True,
+            connect_args={
+                "timeout": CONNECT_TIMEOUT_SECONDS,
+                "server_settings": {
+                    "role": role,
+                    "application_name": name or role,
+                    "statement_timeout": str(statement_timeout_ms),
+                    "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
+                    "timezone": "UTC",
+                    "jit": "off",
+                },
+            },
+        )
+        self._autocommitting = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @asynccontextmanager
+    async def transaction(self, *, tenant: Tenant | None = None) -> AsyncIterator[AsyncSession]:
+        """A session whose effects commit when the block ends, and roll back when it raises. READ COMMITTED.
+
+        With a tenant, row-level security sees `app.merchant_id` or `app.affiliate_id` until the end of the
+        transaction. After a lost connection the error is raised and every idle connection is dropped, so that the
+        next transaction starts on a fresh one.
+        """
+        async with self._healing(), AsyncSession(self._engine, expire_on_commit=False, autoflush=False) as session:
+            if tenant is not None:
+                await _set_tenant(session, tenant)
+            yield session
+            await session.commit()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for pollers: each statement is its own transaction, in one round trip instead of three."""
+        async with self._healing(), self._autocommitting.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _healing(self) -> AsyncIterator[None]:
+        pool = self._engine.pool
+        try:
+            yield
+        except Exception as error:
+            if is_connection_lost(error) and self._engine.pool is pool:
+                await self._engine.dispose()
+            raise
+
+    async def close(self) -> None:
+        """Close every idle connection; call it when nothing uses the database any more."""
+        await self._engine.dispose()
+
+
+async def _set_tenant(session: AsyncSession, tenant: Tenant) -> None:
+    connection = await session.connection()
+    await connection.exec_driver_sql(
+        "SELECT set_config('app.merchant_id', $1, true), set_config('app.affiliate_id', $2, true)",
+        (
+            "" if tenant.merchant_id is None else str(tenant.merchant_id),
+            "" if tenant.affiliate_id is None else str(tenant.affiliate_id),
+        ),
+    )
+
+
+def sqlstate_of(error: BaseException) -> str:
+    """The five-character SQLSTATE of a database error, or "" where there is none."""
+    original = error.orig if isinstance(error, DBAPIError) else error
+    return getattr(original, "sqlstate", None) or ""
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """True when the error says that the connection, not the statement, is at fault."""
+    if sqlstate_of(error).startswith(_CONNECTION_LOST_SQLSTATES):
+        return True
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or (
+            isinstance(error, (InterfaceError, OperationalError)) and not sqlstate_of(error)
+        )
+    return isinstance(error, (ConnectionError, TimeoutError, OSError))

@@ -1,0 +1,134 @@
+"""The stored projection of a compacted topic: the last event of each key, in the service's own database.
+
+A consumer writes it with `apply_projection`; every process that needs it in memory follows it with a
+`ProjectionFollower`, which starts from the stored rows and so needs no log.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.contracts.events import EventUndecodable
+from shared.runtime.backoff import Outage, pause
+from shared.runtime.database import Database
+from shared.runtime.event_log.interface import Received
+
+POLL_SECONDS: Final = 0.1
+
+_UPSERT: Final = """
+    INSERT INTO projection_entry (key, event_type, payload, changed_offset)
+    SELECT * FROM unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[])
+    ON CONFLICT (key) DO UPDATE SET event_type = excluded.event_type, payload = excluded.payload,
+        changed_offset = excluded.changed_offset
+    WHERE excluded.changed_offset >= projection_entry.changed_offset
+"""
+
+
+class _Typed(msgspec.Struct):
+    type: str
+
+
+_type_decoder = msgspec.json.Decoder(_Typed)
+
+
+async def apply_projection(session: AsyncSession, batch: Sequence[Received]) -> None:
+    """Keep the last event of each key. Replay changes nothing: an older offset never replaces a newer one.
+
+    Raises: EventUndecodable for an event without a text key or without a `type`.
+    """
+    last = {_key_of(received): (_type_of(received.payload), received) for received in batch}
+    connection = await session.connection()
+    await connection.exec_driver_sql(
+        _UPSERT,
+        (
+            list(last),
+            [event_type for event_type, _ in last.values()],
+            [received.payload for _, received in last.values()],
+            [received.offset for _, received in last.values()],
+        ),
+    )
+
+
+def _key_of(received: Received) -> str:
+    try:
+        key = (received.key or b"").decode()
+    except UnicodeDecodeError:
+        key = ""
+    if not key or "\0" in key:
+        raise EventUndecodable("the key of a projected event is text")
+    return key
+
+
+def _type_of(payload: bytes) -> str:
+    try:
+        return _type_decoder.decode(payload).type
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise EventUndecodable("a projected event is a JSON object with a type") from None
+
+
+class ProjectionFollower:
+    """Keeps a process's memory in step with the stored projection.
+
+    on_change(key, payload) is called for each entry, first for all of them in `load`, then as they change. It must
+    not block, and what it raises stops the process's follower visibly (the task is restarted and loads again).
+    """
+
+    def __init__(
+        self, database: Database, on_change: Callable[[str, bytes], None], *, poll_seconds: float = POLL_SECONDS
+    ) -> None:
+        self._database = database
+        self._on_change = on_change
+        self._poll_seconds = poll_seconds
+        self._seen_offset = -1
+        self._outage = Outage("projection follower")
+        self._stopping = asyncio.Event()
+
+    async def load(self) -> None:
+        """Hand over every stored entry; from now on only changes."""
+        self._seen_offset = -1
+        await self._poll()
+
+    async def run(self) -> None:
+        """Follow until `stop`; through a loss of the database the memory keeps what it has."""
+        while not self._stopping.is_set():
+            try:
+                await self._poll()
+            except Exception as error:
+                await self._outage.failed(error, self._stopping)
+            else:
+                self._outage.recovered()
+                await pause(self._poll_seconds, self._stopping)
+
+    def stop(self) -> None:
+        """Leave `run`."""
+        self._stopping.set()
+
+    async def health(self) -> str | None:
+        """Why the memory may be behind, or None; a check for Health.add_check."""
+        return f"projection is behind: {self._outage.reason}" if self._outage.reason else None
+
+    async def _poll(self) -> None:
+        async with self._database.reading() as connection:
+            result = await connection.exec_driver_sql("SELECT max(changed_offset) FROM projection_entry")
+            newest = result.scalar_one()
+            if newest is None or newest == self._seen_offset:
+                return
+            if newest < self._seen_offset:
+                self._seen_offset = -1  # the projection was rewound: another log begins at small offsets again
+            rows = await connection.exec_driver_sql(
+                "SELECT key, payload, changed_offset FROM projection_entry WHERE changed_offset > $1"
+                " ORDER BY changed_offset",
+                (self._seen_offset,),
+            )
+            for key, payload, changed_offset in rows:
+                self._on_change(key, payload)
+                self._seen_offset = changed_offset
+
+
+async def rewind_projection(session: AsyncSession) -> None:
+    """Let a replay from another log win over what is stored, whose offsets mean nothing there. Entries stay usable."""
+    connection = await session.connection()
+    await connection.exec_driver_sql("UPDATE projection_entry SET changed_offset = -1")

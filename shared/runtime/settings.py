@@ -1,0 +1,53 @@
+"""The environment that every process reads; each service's settings extend it."""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ProcessSettings(BaseSettings):
+    """What any process needs. Field names are the environment's, in lower case, where no alias says otherwise."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", validate_by_name=True, validate_by_alias=True)
+
+    environment: Literal["production", "local", "test"] = Field(default="production", validation_alias="TRIBUTARY_ENV")
+    clock_file: Path | None = Field(default=None, validation_alias="TRIBUTARY_CLOCK")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65_535)
+    broker: Literal["kafka", "embedded"] = "kafka"
+    kafka_bootstrap_servers: str = ""
+    log_id: str = ""
+    database_url_gateway: SecretStr | None = None
+    database_url_clicks: SecretStr | None = None
+    database_url_conversions: SecretStr | None = None
+    database_url_commissions: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _refuse_unsafe_combinations(self) -> Self:
+        if self.clock_file is not None and self.environment != "test":
+            raise ValueError("TRIBUTARY_CLOCK is for tests only: set TRIBUTARY_ENV=test, or remove it")
+        if self.broker == "kafka" and not self.kafka_bootstrap_servers:
+            raise ValueError("BROKER=kafka needs KAFKA_BOOTSTRAP_SERVERS")
+        if self.broker == "kafka" and not self.log_id:
+            raise ValueError("BROKER=kafka needs LOG_ID, the cluster id that consumers store with their positions")
+        return self
+
+    def database_url(self, service: str) -> str:
+        """The URL of the database of `service`. Raises ValueError when this process was given none."""
+        url = {
+            "gateway": self.database_url_gateway,
+            "clicks": self.database_url_clicks,
+            "conversions": self.database_url_conversions,
+            "commissions": self.database_url_commissions,
+        }[service]
+        if url is None:
+            raise ValueError(f"DATABASE_URL_{service.upper()} is not set")
+        return url.get_secret_value()
+
+    @property
+    def log_identity(self) -> str:
+        """The identity of the event log, which consumers store with their positions and check."""
+        return self.log_id or "embedded"
