@@ -15,12 +15,16 @@ SAID_ELSEWHERE = frozenset({"event", "level", "timestamp", "service", "role", "l
 
 
 class MergedLog:
-    """Takes lines from any thread. Files are `<name>.log`, with one older `<name>.log.1`, FILE_BYTES_MAX each."""
+    """Takes lines from any thread. Files are `<name>.log`, with one older `<name>.log.1`, FILE_BYTES_MAX each.
 
-    def __init__(self, folder: Path, *, screen: IO[str] = sys.stdout, coloured: bool | None = None) -> None:
+    silent: nothing on the terminal, only files.
+    """
+
+    def __init__(self, folder: Path, *, screen: IO[str] = sys.stdout, silent: bool = False) -> None:
         self._folder = folder
+        self._silent = silent
         self._screen = screen
-        self._coloured = screen.isatty() if coloured is None else coloured
+        self._coloured = screen.isatty()
         self._lock = threading.Lock()
         self._colours: dict[str, int] = {}
 
@@ -34,6 +38,8 @@ class MergedLog:
         """One line from `name`; JSON lines are shown short on the terminal and kept whole in the file."""
         with self._lock:
             self._write_file(name, line)
+            if self._silent:
+                return
             with contextlib.suppress(OSError, ValueError):  # a closed terminal must not stop the platform
                 self._screen.write(f"{self._prefix(name)} {readable(line)}\n")
                 self._screen.flush()

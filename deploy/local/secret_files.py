@@ -12,12 +12,13 @@ from shared.runtime.keyring import create_keyring_file
 ALPHABET = string.ascii_lowercase + string.digits
 KEY_ID_LENGTH = 8
 KEY_SECRET_LENGTH = 32
+PRIVACY_KEY_BYTES = 32
 
 FILE_NAMES: Mapping[SecretFile, str] = {
     SecretFile.CLICK_KEYRING: "click.json",
     SecretFile.PRINCIPAL_KEYRING: "principal.json",
     SecretFile.SEALING_KEYRING: "sealing.json",
-    SecretFile.PRIVACY_KEY: "privacy.json",
+    SecretFile.PRIVACY_KEY: "privacy_key",
     SecretFile.BOOTSTRAP_ADMIN_KEY: "bootstrap_admin_key",
 }
 
@@ -33,18 +34,19 @@ def ensure_secret_files(folder: Path) -> dict[SecretFile, Path]:
         path = Path(chosen) if chosen else folder / name
         if not path.exists() and not chosen:
             if kind is SecretFile.BOOTSTRAP_ADMIN_KEY:
-                _write_admin_key(path)
+                _write(path, f"trb_admin_{_random(KEY_ID_LENGTH)}_{_random(KEY_SECRET_LENGTH)}")
+            elif kind is SecretFile.PRIVACY_KEY:
+                _write(path, secrets.token_hex(PRIVACY_KEY_BYTES))
             else:
                 create_keyring_file(path)
         paths[kind] = path
     return paths
 
 
-def _write_admin_key(path: Path) -> None:
-    key = f"trb_admin_{_random(KEY_ID_LENGTH)}_{_random(KEY_SECRET_LENGTH)}"
+def _write(path: Path, secret: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key)
+        file.write(secret)
 
 
 def _random(length: int) -> str:

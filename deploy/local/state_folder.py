@@ -74,6 +74,17 @@ class StateFolder:
         """The public URL of the supervisor that runs now."""
         return self.path / "public_url"
 
+    def is_ours(self) -> bool:
+        """Was this folder made by us? Asked before anything is deleted."""
+        return self.path.name == DEFAULT_NAME or (self.path / "supervisor.pid").exists()
+
+    def running_url(self) -> str:
+        """The public URL of the network that runs here. Raises: PlainProblem while it is still starting."""
+        url = self._read(self.address)
+        if not url:
+            raise PlainProblem("Tributary is still starting here.", "Try again in a moment.")
+        return url
+
     def lock(self) -> IO[str]:
         """Hold the folder until the returned file is closed or we die. Raises: AlreadyRunning."""
         file = (self.path / "supervisor.pid").open("a+")
