@@ -144,7 +144,7 @@ async def lock_ready_waiting(session: AsyncSession, limit: int) -> list[Conversi
     result = await session.execute(
         text(
             "SELECT conversion.* FROM conversion JOIN projection_entry"
-            " ON projection_entry.key = 'offer:' || offer_id || ':v' || offer_version"
+            " ON projection_entry.key = 'offer:' || offer_id || '\\:v' || offer_version"
             " WHERE status = 'waiting' ORDER BY conversion.id LIMIT :limit FOR UPDATE OF conversion SKIP LOCKED"
         ),
         {"limit": limit},
