@@ -274,9 +274,7 @@ async def test_many_refunds_at_once_are_each_taken_once(conversions: Conversions
         ({"test": "maybe"}, "test"),
     ],
 )
-async def test_a_malformed_field_is_named(
-    conversions: ConversionsService, fields: dict[str, Any], field: str
-) -> None:
+async def test_a_malformed_field_is_named(conversions: ConversionsService, fields: dict[str, Any], field: str) -> None:
     response = await conversions.postback(await sale_of(conversions, await conversions.publish(), **fields))
 
     assert response.status_code == 422, response.text
@@ -289,7 +287,9 @@ async def test_a_malformed_field_is_named(
 
 
 async def test_a_repeated_parameter_is_refused(conversions: ConversionsService) -> None:
-    query = signed_query({"merchant_id": MERCHANT, "order_id": "a", "x": "1&order_id=b"}).replace("1%26order_id%3Db", "1")
+    query = signed_query({"merchant_id": MERCHANT, "order_id": "a", "x": "1&order_id=b"}).replace(
+        "1%26order_id%3Db", "1"
+    )
     response = await conversions.client.get("/postback?" + query)
 
     assert response.status_code == 401
