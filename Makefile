@@ -12,7 +12,7 @@ PYTEST := $(PYTHON) -m pytest -q
 
 help: ## This list
 	@echo 'Tributary: make <target>'
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do \
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1	\2/p' Makefile | while IFS='	' read -r name text; do \
 		printf '  %-18s %s\n' "$$name" "$$text"; done
 	@echo
 	@echo 'Settings: PORT=8080 HOST=127.0.0.1 BROKER=auto|kafka|embedded TRIBUTARY_HOME=.tributary'

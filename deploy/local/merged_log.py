@@ -11,7 +11,7 @@ FILE_BYTES_MAX = 5_000_000
 LINE_BYTES_MAX = 16_384
 NAME_WIDTH = 18
 COLOURS = (36, 32, 33, 35, 34, 96, 92, 93, 95, 94)  # ANSI foreground colours that read on dark and light
-SAID_ELSEWHERE = frozenset({"event", "level", "timestamp", "service", "role", "logger"})
+SAID_ELSEWHERE = frozenset({"event", "level", "timestamp", "service", "role", "logger", "at"})
 
 
 class MergedLog:
@@ -35,10 +35,10 @@ class MergedLog:
         return thread
 
     def say(self, name: str, line: str) -> None:
-        """One line from `name`; JSON lines are shown short on the terminal and kept whole in the file."""
+        """One line from `name`; JSON lines are short on the terminal, whole in the file; routine ones only there."""
         with self._lock:
             self._write_file(name, line)
-            if self._silent:
+            if self._silent or is_routine(line):
                 return
             with contextlib.suppress(OSError, ValueError):  # a closed terminal must not stop the platform
                 self._screen.write(f"{self._prefix(name)} {readable(line)}\n")
@@ -86,6 +86,16 @@ def readable(line: str) -> str:
                 rest = " ".join(f"{key}={_short(value)}" for key, value in entry.items() if key not in SAID_ELSEWHERE)
                 line = f"{entry.get('level', 'info'):<7} {entry['event']} {rest}".rstrip()
     return "".join(character if character.isprintable() else " " for character in line)
+
+
+def is_routine(line: str) -> bool:
+    """Requests that went well are kept in the files; on the terminal they would bury what matters."""
+    if not line.startswith("{") or '"http_request"' not in line:
+        return False
+    with contextlib.suppress(ValueError, AttributeError):
+        entry = json.loads(line)
+        return entry.get("event") == "http_request" and int(entry.get("status", 500)) < 400
+    return False
 
 
 def _short(value: object) -> str:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from aiokafka.errors import KafkaError
 
 from deploy.local.problem import PlainProblem
+from shared.contracts.topics import TOPICS
 
 Result = TypeVar("Result")
 TIMEOUT_SECONDS = 30.0
@@ -19,9 +20,9 @@ def find_cluster_id(bootstrap_servers: str) -> str:
 
 def create_topics(bootstrap_servers: str) -> None:
     """Create the topics of topics.py that are missing. Idempotent."""
-    from shared.runtime.event_log.kafka import ensure_topics  # a slow import that the embedded log never needs
+    from shared.runtime.event_log.kafka_topics import ensure_topics  # slow, and the embedded log never needs it
 
-    _ask(bootstrap_servers, lambda: ensure_topics(bootstrap_servers))
+    _ask(bootstrap_servers, lambda: ensure_topics(bootstrap_servers, TOPICS))
 
 
 def _ask(bootstrap_servers: str, act: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
