@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final, cast
+from typing import Final
 
 from fastapi import FastAPI
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 
 from services.gateway.api.door import Door
@@ -21,7 +22,6 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.usecases.bootstrap_admin_key import bootstrap_admin_key
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
-from shared.runtime.http_observer import RequestObserver
 from shared.runtime.logging import configure_logging, get_logger
 from shared.runtime.process import run_api
 
@@ -60,18 +60,18 @@ def build_app(settings: GatewaySettings, health: Health) -> ASGIApp:
     routers = [front_page_router, parties_router, offers_router, enrolments_router, keys_router]
     local = create_app(title="Tributary", settings=settings, health=health, routers=routers, lifespan=lifespan)
     install_refusals(local)
-    # The door is observed as a whole, so that what it refuses or passes on is counted too, and nothing twice.
-    local.user_middleware = [kept for kept in local.user_middleware if cast(object, kept.cls) is not RequestObserver]
-    door = Door(
+    door = Middleware(
+        Door,
         table=RouteTable(ROUTES),
         key_desk=api.wiring.key_desk,
         limits=api.limits,
         proxies=api.proxies,
         signer=api.signer,
         upstreams=api.upstreams,
-        local=local,
     )
-    return RequestObserver(door)
+    # Innermost: within the observer, so that what the door refuses or passes on is counted and answered like the rest.
+    local.user_middleware.append(door)
+    return local
 
 
 async def _bootstrap(api: Api, is_done: asyncio.Event) -> None:

@@ -5,7 +5,7 @@ principal who asks. Nothing a client sends can pose as that principal: such head
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -17,6 +17,7 @@ from services.gateway.clients.upstreams import Upstreams
 from services.gateway.domain.api_keys import KEY_CHARACTERS_MAX, ApiKey
 from services.gateway.domain.client_address import TrustedProxies, is_private_peer
 from services.gateway.domain.routes import MethodNotAllowed, Route, RouteNotFound, RouteTable
+from shared.runtime.database import is_connection_lost
 from shared.runtime.http_observer import request_id_of
 from shared.runtime.principal import PRINCIPAL_HEADER, Principal, PrincipalSigner
 from shared.runtime.problem import (
@@ -27,6 +28,7 @@ from shared.runtime.problem import (
     not_found,
     role_not_allowed,
     unauthenticated,
+    unavailable,
 )
 
 LOCAL: Final = "gateway"
@@ -37,15 +39,16 @@ _NOT_PASSED_ON: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """local: the gateway's own FastAPI application, without an observer of its own."""
+    """An ASGI middleware. local: the rest of the gateway's own application, which it is built around."""
 
+    local: ASGIApp
+    _: KW_ONLY
     table: RouteTable
     key_desk: KeyDesk
     limits: Limits
     proxies: TrustedProxies
     signer: PrincipalSigner
     upstreams: Upstreams
-    local: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Problem for what is refused: the observer around it answers."""
@@ -87,7 +90,8 @@ class Door:
         spelling = _presented_key(headers)
         key = self.key_desk.remembered(spelling) if spelling else None
         if key is None:
-            self.limits.require_patience(client_address)
+            if spelling is None or not self.key_desk.knows(spelling):
+                self.limits.require_patience(client_address)
             try:
                 if spelling is None:
                     raise unauthenticated()
@@ -107,7 +111,12 @@ class Door:
         if key is not None:
             token = self._principal(scope, key, LOCAL, client_address)
             headers.append((PRINCIPAL_HEADER.lower().encode(), token.encode()))
-        await self.local({**scope, "headers": headers}, receive, send)
+        try:
+            await self.local({**scope, "headers": headers}, receive, send)
+        except Exception as fault:
+            if not is_connection_lost(fault):
+                raise
+            raise unavailable(code="database_unavailable") from fault
 
     async def _pass_on(
         self, scope: Scope, receive: Receive, send: Send, route: Route, key: ApiKey | None, client_address: str

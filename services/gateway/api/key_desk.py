@@ -44,12 +44,15 @@ class KeyDesk:
 
     def remembered(self, spelling: str) -> ApiKey | None:
         """The key behind `spelling` if it was verified a moment ago and still opens."""
-        if not spelling.isascii():
-            return None
         known = self._known.get(key_hash(spelling))
         if known is None or time.monotonic() - known.checked_seconds > FRESH_SECONDS:
             return None
         return known.key if known.key.opens_at(self._clock.now()) else None
+
+    def knows(self, spelling: str) -> bool:
+        """Whether `spelling` was verified lately: its caller is not guessing."""
+        known = self._known.get(key_hash(spelling))
+        return known is not None and time.monotonic() - known.checked_seconds <= OUTAGE_GRACE_SECONDS
 
     async def verify(self, spelling: str) -> ApiKey:
         """The key behind `spelling`. Raises Problem 401, the same for every fault, or 503."""

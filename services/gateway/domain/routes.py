@@ -119,7 +119,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     *_keyed("gateway", AFFILIATE, "POST /v1/offers/{offer_id}/applications"),
     *_keyed("clicks", AFFILIATE, "GET /v1/links"),
-    *_keyed("clicks", ADMIN | MERCHANT | AFFILIATE, "GET /v1/clicks"),
+    *_keyed("clicks", ADMIN | AFFILIATE | FINANCE, "GET /v1/clicks"),
     *_keyed(
         "conversions",
         ADMIN | MERCHANT,
@@ -129,18 +129,16 @@ ROUTES: Final[tuple[Route, ...]] = (
         "DELETE /v1/merchants/{merchant_id}/postback-credentials/{credential_id}",
         "GET /v1/receipts",
         "GET /v1/receipts/{receipt_id}",
-        "POST /v1/conversions/{ref}/reject",
-    ),
-    *_keyed(
-        "conversions",
-        MERCHANT,
-        "POST /v1/conversions",
         "POST /v1/conversions/{ref}/approve",
+        "POST /v1/conversions/{ref}/reject",
         "POST /v1/conversions/{ref}/reverse",
         "POST /v1/conversions/{ref}/adjust",
     ),
+    *_keyed("conversions", MERCHANT, "POST /v1/conversions"),
     *_keyed("conversions", ADMIN, "POST /v1/conversions/{ref}/release"),
-    *_keyed("conversions", EVERYONE, "GET /v1/conversions", "GET /v1/conversions/{ref}"),
+    *_keyed(
+        "conversions", EVERYONE, "GET /v1/conversions", "GET /v1/conversions/{ref}", "GET /v1/conversions/{ref}/trail"
+    ),
     *_keyed(
         "commissions",
         ADMIN | AFFILIATE | FINANCE,

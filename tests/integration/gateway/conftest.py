@@ -59,7 +59,11 @@ async def running(app: ASGIApp) -> AsyncIterator[None]:
     """The application between its lifespan's start and end."""
     inbox: asyncio.Queue[Message] = asyncio.Queue()
     outbox: asyncio.Queue[Message] = asyncio.Queue()
-    task = asyncio.create_task(app({"type": "lifespan", "asgi": {}, "state": {}}, inbox.get, outbox.put))  # type: ignore[arg-type]
+
+    async def live() -> None:
+        await app({"type": "lifespan", "asgi": {}, "state": {}}, inbox.get, outbox.put)
+
+    task = asyncio.create_task(live())
     await inbox.put({"type": "lifespan.startup"})
     assert (await outbox.get())["type"] == "lifespan.startup.complete"
     yield

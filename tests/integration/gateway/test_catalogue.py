@@ -29,7 +29,7 @@ async def test_a_new_affiliate_is_published_whole(admin: GatewayClient, connecti
 
     [event] = await events_of(connection, f"affiliate:{affiliate['id']}")
     assert (event.affiliate_id, event.name, event.status) == (affiliate["id"], "Blog", "active")
-    assert affiliate in (await admin.get(f"/v1/affiliates?limit=200"))["items"]
+    assert affiliate in (await admin.get("/v1/affiliates?limit=200"))["items"]
 
 
 async def test_a_new_offer_publishes_version_one_and_then_the_offer(
