@@ -8,8 +8,8 @@ import crawleruseragents
 
 from services.clicks.api.client_address import ClientAddresses
 from services.clicks.api.redirect import RedirectDoor
-from services.clicks.clients.click_home import ClickSink, OutboxClickSink
-from services.clicks.clients.click_recorder import ClickRecorder
+from services.clicks.clients.click_home import KafkaClickSink, OutboxClickSink
+from services.clicks.clients.click_recorder import HOME_TIMEOUT_SECONDS, ClickRecorder
 from services.clicks.consumers.catalogue_feed import CatalogueFeed
 from services.clicks.consumers.click_log import handle_clicks
 from services.clicks.domain.catalogue import Catalogue
@@ -22,6 +22,7 @@ from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer
 from shared.runtime.database import Database
 from shared.runtime.event_log.choice import build_event_source, build_publisher
+from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.projection import ProjectionFollower, apply_projection
@@ -31,12 +32,15 @@ PRIVACY_KEY_BYTES_MIN: Final = 16
 INTAKE_CONNECTIONS: Final = 4
 """As many as the recorder has groups in flight."""
 
+KAFKA_ACK_SECONDS: Final = HOME_TIMEOUT_SECONDS - 0.2
+"""Under the recorder's own limit, so that a producer that hangs is replaced and not only left."""
+
 LOG_BATCH_CLICKS: Final = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the HTTP process works with."""
+    """What the HTTP process works with. kafka: the first home of clicks, where there is one."""
 
     clock: Clock
     catalogue: Catalogue
@@ -45,13 +49,16 @@ class Api:
     principal_keyring: Keyring
     principal_verifier: PrincipalVerifier
     recorder: ClickRecorder
+    kafka: KafkaBatchPublisher | None
     redirect: RedirectDoor
     intake: Database
     tenants: Database
     staff: Database
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection, the broker's first."""
+        if self.kafka is not None:
+            await self.kafka.stop()
         for database in (self.intake, self.tenants, self.staff):
             await database.close()
 
@@ -81,7 +88,13 @@ def build_api(settings: ClicksSettings) -> Api:
         robots=RobotMatcher([entry["pattern"] for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA]),
         clock=clock,
     )
-    recorder = ClickRecorder(click_homes(settings, intake))
+    kafka = (
+        KafkaBatchPublisher(settings.kafka_bootstrap_servers, ack_seconds=KAFKA_ACK_SECONDS)
+        if settings.broker == "kafka"
+        else None
+    )
+    outbox = OutboxClickSink(intake)
+    recorder = ClickRecorder([outbox] if kafka is None else [KafkaClickSink(kafka), outbox])
     return Api(
         clock=clock,
         catalogue=catalogue,
@@ -92,6 +105,7 @@ def build_api(settings: ClicksSettings) -> Api:
         principal_keyring=principal_keyring,
         principal_verifier=PrincipalVerifier(principal_keyring, audience="clicks"),
         recorder=recorder,
+        kafka=kafka,
         redirect=RedirectDoor(
             desk,
             recorder,
@@ -102,11 +116,6 @@ def build_api(settings: ClicksSettings) -> Api:
         tenants=Database(url, role="clicks_api", name="clicks-api"),
         staff=Database(url, role="clicks_staff", pool_size=2, name="clicks-staff"),
     )
-
-
-def click_homes(settings: ClicksSettings, intake: Database) -> list[ClickSink]:
-    """Where clicks become durable, in order of preference: with Kafka the outbox is the second home."""
-    return [OutboxClickSink(intake)]
 
 
 def build_worker(settings: ClicksSettings) -> Worker:

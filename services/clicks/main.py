@@ -14,6 +14,7 @@ from services.clicks.api.links import links_router
 from services.clicks.api.redirect import REDIRECT_PREFIX
 from services.clicks.bootstrap import Api, build_api
 from services.clicks.settings import ClicksSettings
+from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging, get_logger
@@ -48,6 +49,8 @@ def build_app(settings: ClicksSettings, health: Health) -> ASGIApp:
                 api.recorder.run(),
             )
         ]
+        if api.kafka is not None:
+            tasks.append(asyncio.create_task(_connect(api.kafka)))
         gc.collect()
         gc.freeze()
         gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
@@ -74,6 +77,14 @@ def build_app(settings: ClicksSettings, health: Health) -> ASGIApp:
             await json_routes(scope, receive, send)
 
     return app
+
+
+async def _connect(kafka: KafkaBatchPublisher) -> None:
+    """Connect before the first click; a broker that is away is tried again by the clicks themselves."""
+    try:
+        await kafka.start()
+    except Exception as fault:
+        _log.warning("kafka_not_connected", reason=type(fault).__name__)
 
 
 async def _follow(api: Api, loaded: asyncio.Event) -> None:

@@ -1,14 +1,13 @@
 """`GET /v1/clicks`: the click log of one affiliate, or of all for admin and finance."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel
-from sqlalchemy import RowMapping
 
-from services.clicks.storage.click_store import ClickFilter
+from services.clicks.storage.click_store import ClickFilter, ListedClick
 from services.clicks.usecases.list_clicks import list_clicks
 from shared.kernel.click_id import ClickFlags, ClickIdInvalid, read_click_id, spell_click_id
 from shared.runtime.database import Database
@@ -74,9 +73,9 @@ def clicks_router(tenants: Database, staff: Database) -> APIRouter:
         )
         tenant = tenant_of(caller)
         async with (tenants if tenant else staff).transaction(tenant=tenant) as session:
-            rows: Sequence[RowMapping] = await list_clicks(session, wanted, limit)
-        shown, next_cursor = page_of(rows, limit, _position_of)
-        return Page(items=[_answer(row) for row in shown], next_cursor=next_cursor)
+            clicks = await list_clicks(session, wanted, limit)
+        shown, next_cursor = page_of(clicks, limit, _position_of)
+        return Page(items=[_answer(click) for click in shown], next_cursor=next_cursor)
 
     return router
 
@@ -94,8 +93,8 @@ def _affiliate(caller: Principal, asked: int | None) -> int | None:
     return caller.affiliate_id
 
 
-def _position_of(row: RowMapping) -> Mapping[str, CursorValue]:
-    return {"at": row["clicked_at"].astimezone(UTC).isoformat(), "id": spell_click_id(row["click_id"])}
+def _position_of(click: ListedClick) -> Mapping[str, CursorValue]:
+    return {"at": click.clicked_at.astimezone(UTC).isoformat(), "id": spell_click_id(click.click_id)}
 
 
 def _position(cursor: str | None) -> tuple[datetime, bytes] | None:
@@ -119,10 +118,20 @@ def _click_id(text: str) -> bytes:
         raise ValueError("not a click ID") from None
 
 
-def _answer(row: RowMapping) -> ClickAnswer:
-    flags = row["flags"]
-    fields = {name: row[name] for name in ClickAnswer.model_fields if name in row}
-    fields["click_id"] = spell_click_id(row["click_id"])
-    fields["flags"] = flag_names(flags)
-    fields["is_robot"] = bool(flags & ClickFlags.ROBOT)
-    return ClickAnswer(**fields)
+def _answer(click: ListedClick) -> ClickAnswer:
+    return ClickAnswer(
+        click_id=spell_click_id(click.click_id),
+        clicked_at=click.clicked_at,
+        offer_id=click.offer_id,
+        offer_version=click.offer_version,
+        affiliate_id=click.affiliate_id,
+        flags=flag_names(click.flags),
+        is_robot=bool(click.flags & ClickFlags.ROBOT),
+        subs=dict(click.subs),
+        aff_click_id=click.aff_click_id,
+        source=click.source,
+        creative=click.creative,
+        deep_link=click.deep_link,
+        referrer_host=click.referrer_host,
+        consent=click.consent,
+    )

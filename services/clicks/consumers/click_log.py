@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from shared.runtime.consumer import UnprocessableEvent
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.clicks.storage.click_store import ClickRow
 from services.clicks.usecases.log_clicks import log_clicks
 from shared.contracts.clicks import CLICKS_DECODER, ClickRecordedV1
 from shared.contracts.events import EventUndecodable
 from shared.kernel.click_id import ClickIdInvalid, read_click_id
+from shared.runtime.consumer import UnprocessableEvent
+from shared.runtime.database import Session
 from shared.runtime.event_log.interface import Received
 
 
-async def handle_clicks(session: AsyncSession, batch: Sequence[Received]) -> None:
+async def handle_clicks(session: Session, batch: Sequence[Received]) -> None:
     """Log a batch of clicks. Raises UnprocessableEvent for what is no click."""
     await log_clicks(session, [_click_of(received.payload) for received in batch])
 

@@ -1,13 +1,14 @@
 """The click log: one row a click, by month of the click, written in groups and read page by page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import text
+
+from shared.runtime.database import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,25 @@ class ClickRow:
     user_agent: str | None
     ip_hash: str | None
     visitor_key: str | None
+    consent: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class ListedClick:
+    """What people see of one click: nothing that is about the shopper."""
+
+    click_id: bytes
+    clicked_at: datetime
+    offer_id: int
+    offer_version: int
+    affiliate_id: int
+    flags: int
+    subs: Mapping[str, str]
+    aff_click_id: str | None
+    source: str | None
+    creative: str | None
+    deep_link: str | None
+    referrer_host: str | None
     consent: bool | None
 
 
@@ -74,10 +94,10 @@ _INSERT = (
     + ", ".join(f"${place}::{kind}[]" for place, kind in enumerate(_COLUMN_TYPES.values(), start=1))
     + f") AS given({', '.join(_COLUMN_TYPES)}) ON CONFLICT DO NOTHING"
 )
-_LISTED = "click_id, clicked_at, offer_id, offer_version, affiliate_id, flags, subs, aff_click_id, source, creative, deep_link, referrer_host, consent"  # noqa: E501
+_LISTED = ", ".join(field.name for field in fields(ListedClick))
 
 
-async def insert_clicks(session: AsyncSession, clicks: Sequence[ClickRow]) -> int:
+async def insert_clicks(session: Session, clicks: Sequence[ClickRow]) -> int:
     """Add the clicks that are not there yet, in one statement; gives how many were new."""
     columns = [
         [_as_json(getattr(click, name)) if name in _JSON_COLUMNS else getattr(click, name) for click in clicks]
@@ -92,18 +112,18 @@ def _as_json(value: Mapping[str, str]) -> str:
     return orjson.dumps(value).decode("utf-8") if value else "{}"
 
 
-async def ensure_month(session: AsyncSession, instant: datetime) -> None:
+async def ensure_month(session: Session, instant: datetime) -> None:
     """Make the partition that holds `instant`, unless it is there."""
     await session.execute(text("SELECT ensure_click_partition(:instant)"), {"instant": instant})
 
 
-async def list_clicks(session: AsyncSession, wanted: ClickFilter, limit: int) -> Sequence[RowMapping]:
+async def list_clicks(session: Session, wanted: ClickFilter, limit: int) -> Sequence[ListedClick]:
     """Clicks that match, newest first, at most `limit`. Row-level security narrows them to the tenant's own."""
     conditions, values = _conditions(wanted)
     where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
     statement = f"SELECT {_LISTED} FROM click {where} ORDER BY clicked_at DESC, click_id DESC LIMIT :limit"  # noqa: S608
     rows = await session.execute(text(statement), {**values, "limit": limit})
-    return rows.mappings().all()
+    return [ListedClick(**row) for row in rows.mappings()]
 
 
 def _conditions(wanted: ClickFilter) -> tuple[list[str], dict[str, Any]]:

@@ -2,15 +2,13 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import RowMapping
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.clicks.storage import click_store
-from services.clicks.storage.click_store import ClickFilter
+from services.clicks.storage.click_store import ClickFilter, ListedClick
 from shared.kernel.errors import InvalidValue
+from shared.runtime.database import Session
 
 
-async def list_clicks(session: AsyncSession, wanted: ClickFilter, limit: int) -> Sequence[RowMapping]:
+async def list_clicks(session: Session, wanted: ClickFilter, limit: int) -> Sequence[ListedClick]:
     """Clicks that match, newest first: one more than `limit` where there are more.
 
     The session decides whose clicks. Raises InvalidValue naming `to` when the interval is empty.

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.clicks.storage.click_store import ClickRow, ensure_month, insert_clicks
+from shared.runtime.database import Session
 
 
-async def log_clicks(session: AsyncSession, clicks: Sequence[ClickRow]) -> int:
+async def log_clicks(session: Session, clicks: Sequence[ClickRow]) -> int:
     """Add those that are new; gives how many were. Idempotent by click ID. Makes the months they need."""
     months = {(click.clicked_at.year, click.clicked_at.month): click.clicked_at for click in clicks}
     for month in sorted(months):

@@ -77,7 +77,7 @@ async def test_a_click_that_arrives_three_times_is_one_row(house: House) -> None
     await house.log(*reversed(events))
     await house.log(events[2])
 
-    assert sorted(row["subs"]["sub1"] for row in await house.read(house.staff)) == ["s0", "s1", "s2", "s3", "s4"]
+    assert sorted(row.subs["sub1"] for row in await house.read(house.staff)) == ["s0", "s1", "s2", "s3", "s4"]
 
 
 async def test_every_field_is_kept(house: House) -> None:
@@ -130,7 +130,7 @@ async def test_what_is_no_click_is_never_logged(house: House) -> None:
 async def test_each_tenant_sees_its_own_clicks_and_nobody_without_one_sees_any(house: House) -> None:
     await house.log(click_event(3), click_event(3), click_event(4))
 
-    assert [row["affiliate_id"] for row in await house.read(house.api, Tenant(affiliate_id=3))] == [3, 3]
+    assert [row.affiliate_id for row in await house.read(house.api, Tenant(affiliate_id=3))] == [3, 3]
     assert await house.read(house.api, Tenant(affiliate_id=3), affiliate_id=4) == []
     assert len(await house.read(house.api, Tenant(merchant_id=7))) == 3
     assert await house.read(house.api, Tenant(merchant_id=3)) == []
@@ -168,8 +168,8 @@ async def test_filters_and_pages_are_newest_first(house: House) -> None:
             page = await list_clicks(session, wanted, 3)
         if not page:
             break
-        seen += [row["subs"]["sub1"] for row in page]
-        wanted = replace(wanted, before=(page[-1]["clicked_at"], page[-1]["click_id"]))
+        seen += [row.subs["sub1"] for row in page]
+        wanted = replace(wanted, before=(page[-1].clicked_at, page[-1].click_id))
 
     assert sorted(seen) == sorted(f"s{n}" for n in range(10))
     minutes = [int(sub[1:]) // 2 for sub in seen]

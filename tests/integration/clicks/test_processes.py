@@ -22,14 +22,15 @@ import pytest
 from shared.contracts.catalogue import CatalogueEvent, enrolment_key, offer_key, offer_version_key
 from shared.contracts.clicks import CLICKS_DECODER
 from shared.contracts.events import encode_event
-from shared.contracts.topics import CATALOGUE
-from shared.kernel.click_id import ClickFlags, read_click_id, verify_click_id
+from shared.contracts.topics import CATALOGUE, TOPICS
+from shared.kernel.click_id import ClickFlags, read_click_id, spell_click_id, verify_click_id
 from shared.runtime.consumer import Received
 from shared.runtime.database import Database
+from shared.runtime.event_log.kafka import ensure_topics
 from shared.runtime.keyring import Keyring, add_key, create_keyring_file, promote_key
 from shared.runtime.principal import PRINCIPAL_HEADER, Principal, PrincipalSigner
 from shared.runtime.projection import apply_projection
-from tests.conftest import TestPostgres
+from tests.conftest import TestKafka, TestPostgres
 from tests.factories.clicks import FIREFOX, enrolment_event, offer_events
 
 CATALOGUE_ENTRIES: list[tuple[str, CatalogueEvent]] = [
@@ -103,6 +104,13 @@ class ClicksHouse:
         rows = await connection.fetch("SELECT payload FROM outbox")
         await connection.close()
         return {CLICKS_DECODER.decode(row["payload"]).click_id for row in rows}
+
+    async def logged(self) -> set[str]:
+        """Click IDs in the click log."""
+        connection = await asyncpg.connect(self.postgres.admin_url("tributary_clicks"))
+        rows = await connection.fetch("SELECT click_id FROM click")
+        await connection.close()
+        return {spell_click_id(row["click_id"]) for row in rows}
 
 
 @pytest.fixture
@@ -307,3 +315,51 @@ async def test_catalogue_changes_and_key_rotation_reach_the_running_redirect(hou
     assert before[0] == 1
     assert verify_click_id(before, secrets).flags == ClickFlags.NONE
     assert ClickFlags.INACTIVE in verify_click_id(after, secrets).flags
+
+
+@pytest.mark.kafka
+async def test_with_kafka_every_redirect_is_in_the_log_though_the_broker_is_killed_under_load(
+    house: ClicksHouse, kafka: TestKafka
+) -> None:
+    await ensure_topics(kafka.bootstrap_servers, TOPICS)
+    house.environment |= {
+        "BROKER": "kafka",
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "LOG_ID": kafka.log_id,
+    }
+    answered: list[str] = []
+    slowest_seconds = 0.0
+    stopping = asyncio.Event()
+
+    async def shopper(client: httpx.AsyncClient) -> None:
+        nonlocal slowest_seconds
+        while not stopping.is_set():
+            answer = await client.get("/c/1/3")
+            slowest_seconds = max(slowest_seconds, answer.elapsed.total_seconds())
+            answered.append(click_id_of(answer))
+
+    async with (
+        house.running("services.clicks.main") as (base_url, _),
+        house.running("services.clicks.worker") as _,
+        client_of(base_url) as client,
+    ):
+        await until_ready(client)
+        shoppers = [asyncio.create_task(shopper(client)) for _ in range(8)]
+        await asyncio.sleep(1.5)
+        await asyncio.to_thread(kafka.kill_only)
+        before = len(answered)
+        await asyncio.sleep(4)
+        while_down = len(answered) - before
+        in_outbox = await house.recorded()
+        await asyncio.to_thread(kafka.restart)
+        await asyncio.sleep(1)
+        stopping.set()
+        await asyncio.gather(*shoppers)
+        async with asyncio.timeout(40):
+            while missing := set(answered) - await house.logged():
+                await asyncio.sleep(0.2)
+
+    assert not missing
+    assert while_down > 100
+    assert len(in_outbox) > 100
+    assert slowest_seconds < 4.5
