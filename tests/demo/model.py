@@ -97,7 +97,7 @@ class Model:
 
     def _note_click(self, way: str, right: bool, attempt: Attempt, operation: Operation) -> None:
         answered = attempt.is_answered or (way == "prefetch" and attempt.status == 503)
-        name = f"{way}: " + ("unanswered" if not answered else str(attempt.status))
+        name = f"{operation.facts['agent']}, {way}: " + (str(attempt.status) if answered else "unanswered")
         self.click_answers[name] = self.click_answers.get(name, 0) + 1
         if answered and not right:
             self._problem(operation, f"answered {attempt.status}, Location {attempt.location}")
@@ -138,7 +138,7 @@ class Model:
     def _judge(self, operation: Operation, fields: Mapping[str, str], status: int, content: Mapping[str, Any]) -> None:
         verdict, conversion = self._verdict(operation, fields)
         name = _outcome_name(content)
-        counted = f"{status} {name}"
+        counted = f"{status} {'duplicate of ' if content.get('duplicate') else ''}{name}"
         self.outcomes[counted] = self.outcomes.get(counted, 0) + 1
         is_repeat = status == 200 and verdict.status == 201 and operation.may_have_happened_before
         if status != verdict.status and not is_repeat:
@@ -281,7 +281,8 @@ class Model:
             self._take_back(conversion, facts["amount"])
         else:
             conversion.possible = frozenset({"reversed" if act == "reverse" else "rejected"})
-            conversion.net_minor = 0 if conversion.net_minor is not None else None
+            if act == "reverse" and conversion.net_minor is not None:
+                conversion.net_minor = 0
 
     def _problem(self, operation: Operation, what: str) -> None:
         self.problems.append(f"operation {operation.number} ({operation.kind}): {what}")

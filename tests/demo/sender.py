@@ -108,7 +108,7 @@ class Sender:
                 body=attempt.body,
                 error=attempt.error,
             )
-        self.unanswered += not attempt.is_answered
+        self.unanswered += not attempt.is_answered and operation.kind != "click_prefetch"
         return attempt, retry_after
 
     async def _exchange(self, attempt: Attempt, request: Request) -> float:
