@@ -1,0 +1,106 @@
+"""Builds the object graphs of the two commissions processes."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.commissions.consumers.catalogue import CatalogueHandler
+from services.commissions.consumers.conversions import ConversionsHandler
+from services.commissions.settings import CommissionsSettings
+from services.commissions.usecases.close_period import close_passed_periods
+from services.commissions.usecases.count_waiting import count_waiting
+from services.commissions.usecases.find_offer_versions import OfferVersions
+from shared.contracts.topics import CATALOGUE, CONVERSIONS
+from shared.kernel.clock import Clock
+from shared.runtime.clock import clock_from
+from shared.runtime.consumer import Consumer
+from shared.runtime.database import Database, Session
+from shared.runtime.event_log.choice import build_event_source, build_publisher
+from shared.runtime.keyring import Keyring
+from shared.runtime.principal import PrincipalVerifier
+from shared.runtime.relay import Relay
+from shared.runtime.sweep import Sweep
+
+PERIOD_CLOSE_SECONDS: Final = 30.0
+"""How often a worker looks whether a month has passed."""
+
+WAITING_COUNT_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """What the HTTP process works with. tenants: as a merchant or an affiliate; staff: as admin or finance."""
+
+    tenants: Database
+    staff: Database
+    principal_keyring: Keyring
+    principal_verifier: PrincipalVerifier
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for database in (self.tenants, self.staff):
+            await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What the background process runs."""
+
+    relay: Relay
+    catalogue: Consumer
+    conversions: Consumer
+    period_close: Sweep
+    waiting: Sweep
+    database: Database
+
+
+def build_api(settings: CommissionsSettings) -> Api:
+    """The JSON routes. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
+    if settings.principal_keyring_file is None:
+        raise ValueError("PRINCIPAL_KEYRING_FILE is not set")
+    url = settings.database_url("commissions")
+    keyring = Keyring.load(settings.principal_keyring_file)
+    return Api(
+        tenants=Database(url, role="commissions_api", name="commissions-api"),
+        staff=Database(url, role="commissions_staff", name="commissions-staff"),
+        principal_keyring=keyring,
+        principal_verifier=PrincipalVerifier(keyring, audience="commissions"),
+    )
+
+
+def build_worker(settings: CommissionsSettings) -> Worker:
+    """The relay, the two consumers and the sweeps."""
+    database = Database(settings.database_url("commissions"), role="commissions_worker", name="commissions-worker")
+    clock, offer_versions = clock_from(settings.clock_file), OfferVersions()
+    return Worker(
+        relay=Relay(database=database, publisher=build_publisher(settings), service="commissions"),
+        catalogue=Consumer(
+            name="commissions.catalogue",
+            topic=CATALOGUE,
+            database=database,
+            source=build_event_source(settings, CATALOGUE),
+            handler=CatalogueHandler(offer_versions, clock),
+            clock=clock,
+        ),
+        conversions=Consumer(
+            name="commissions.conversions",
+            topic=CONVERSIONS,
+            database=database,
+            source=build_event_source(settings, CONVERSIONS),
+            handler=ConversionsHandler(offer_versions, clock),
+            clock=clock,
+        ),
+        period_close=Sweep(
+            "period_close", _close_periods, database=database, clock=clock, every_seconds=PERIOD_CLOSE_SECONDS
+        ),
+        waiting=Sweep("waiting", _count_waiting, database=database, clock=clock, every_seconds=WAITING_COUNT_SECONDS),
+        database=database,
+    )
+
+
+async def _close_periods(session: Session, clock: Clock) -> int:
+    return len(await close_passed_periods(session, clock.now()))
+
+
+async def _count_waiting(session: Session, _: Clock) -> int:
+    await count_waiting(session)
+    return 0

@@ -1,0 +1,45 @@
+"""conversions.v1 → the ledger."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from services.commissions.usecases.apply_conversions import apply_conversions
+from services.commissions.usecases.find_offer_versions import OfferVersions
+from services.commissions.usecases.write_posting import ConversionVersion
+from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
+from shared.kernel.clock import Clock
+from shared.kernel.errors import TributaryError
+from shared.kernel.ids import is_party_id
+from shared.runtime.consumer import Received, UnprocessableEvent
+from shared.runtime.database import Session
+
+
+class ConversionsHandler:
+    """The event door of conversions: a batch becomes one posting."""
+
+    def __init__(self, offer_versions: OfferVersions, clock: Clock) -> None:
+        self._offer_versions = offer_versions
+        self._clock = clock
+
+    async def __call__(self, session: Session, batch: Sequence[Received]) -> None:
+        """Apply `batch`; harmless when it comes again. Raises UnprocessableEvent for what can never be credited."""
+        versions = [_read(received) for received in batch]
+        try:
+            await apply_conversions(session, versions, offer_versions=self._offer_versions, clock=self._clock)
+        except TributaryError as refused:
+            raise UnprocessableEvent(f"{refused.code}: {refused}") from None
+
+
+def _read(received: Received) -> ConversionVersion:
+    event: ConversionChangedV1 = CONVERSIONS_DECODER.decode(received.payload)
+    try:
+        UUID(event.conversion_id)
+    except ValueError:
+        raise UnprocessableEvent("conversion_id is not a UUID") from None
+    parties = (event.merchant_id, event.affiliate_id, event.offer_id)
+    if event.version < 1 or not all(is_party_id(party) for party in parties if party is not None):
+        raise UnprocessableEvent("version or a party's id is out of range")
+    if event.occurred_at.utcoffset() != timedelta(0):
+        raise UnprocessableEvent("occurred_at must be in UTC")
+    return ConversionVersion(event, received.payload)

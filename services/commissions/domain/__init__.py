@@ -1,0 +1,1 @@
+"""The rules of credit: pure, no IO, no clock."""

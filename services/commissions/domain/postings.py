@@ -1,0 +1,200 @@
+"""The heart: from what stands and what a conversion's next version says, to ledger transactions.
+
+Order 100.00, affiliate 10 %, network 2 %, in minor units:
+
+    event                   merchant_receivable  affiliate_pending  affiliate_payable  network_margin
+    accrual                               +1200              −1000                                −200
+    approval                                                 +1000              −1000
+    refund before approval                −1200              +1000                                +200
+    refund after approval                 −1200                                 +1000             +200
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from services.commissions.domain.commission import CommissionStatus, Standing, require_transition
+from services.commissions.domain.ledger import (
+    NETWORK_MARGIN,
+    LedgerEntry,
+    LedgerTransaction,
+    TransactionKind,
+    affiliate_payable,
+    affiliate_pending,
+    merchant_receivable,
+)
+from services.commissions.domain.terms import Price, PricingImpossible, Term, price
+from shared.kernel.ids import derived_id
+from shared.kernel.money import Money, zero
+
+CREDITED = frozenset({"pending", "approved"})
+"""Conversion states in which the affiliate has a credit; in every other one it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreditVersion:
+    """What one version of an attributed conversion says. event_id: of the event that brought it.
+
+    status: the conversion's. term, hold_days: of the click's offer version; a credit cannot do without the term.
+    """
+
+    event_id: UUID
+    commission_id: UUID
+    conversion_id: UUID
+    version: int
+    status: str
+    affiliate_id: int
+    merchant_id: int
+    offer_id: int
+    offer_version: int
+    ordered: Money | None
+    net: Money | None
+    occurred_at: datetime
+    term: Term | None
+    hold_days: int
+    reason_code: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """One ledger transaction and what stands after it."""
+
+    transaction: LedgerTransaction
+    before: Price
+    after: Price
+    status: CommissionStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The outcome of one version: what stands now (None: still no commission), and what was posted, in order."""
+
+    standing: Standing | None
+    posted: tuple[Posted, ...]
+
+
+def apply_version(standing: Standing | None, version: CreditVersion) -> Applied:
+    """What follows from `version`, given what stands.
+
+    Pure. An accrual opens a commission, an adjustment posts the difference between the new price and the standing
+    one, an approval moves it to payable, a reversal takes back all that stands. Amounts of zero post nothing, but the
+    state still changes. Raises PricingImpossible, TransitionRefused.
+    """
+    if version.status not in CREDITED:
+        return _reverse(standing, version)
+    if standing is not None and standing.status is CommissionStatus.REVERSED:
+        require_transition(standing.status, CommissionStatus.ACCRUED)
+    if version.term is None:
+        raise PricingImpossible("the offer version has no term for this event")
+    target = price(version.term, ordered=version.ordered, net=version.net)
+    if target.commission.currency != target.margin.currency:
+        raise PricingImpossible("commission and margin are in one currency")
+    steps: list[Posted] = []
+    if standing is None:
+        standing = _accrue(version, target, steps)
+    elif (standing.commission, standing.margin) != (target.commission, target.margin):
+        standing = _adjust(standing, version, target, steps)
+    standing = _with_net(standing, version.net)
+    if version.status == "approved" and standing.status is CommissionStatus.ACCRUED:
+        standing = _approve(standing, version, steps)
+    return Applied(standing, tuple(steps))
+
+
+def _accrue(version: CreditVersion, target: Price, steps: list[Posted]) -> Standing:
+    require_transition(None, CommissionStatus.ACCRUED)
+    nothing = Price(zero(target.commission.currency), zero(target.commission.currency))
+    entries = _credit_entries(version, nothing, target, CommissionStatus.ACCRUED, None)
+    accrual_id = None
+    if entries:
+        transaction = _transaction(version, TransactionKind.ACCRUAL, entries, None)
+        accrual_id = transaction.transaction_id
+        steps.append(Posted(transaction, nothing, target, CommissionStatus.ACCRUED))
+    return Standing(CommissionStatus.ACCRUED, target.commission, target.margin, version.net, None, accrual_id)
+
+
+def _adjust(standing: Standing, version: CreditVersion, target: Price, steps: list[Posted]) -> Standing:
+    before = Price(standing.commission, standing.margin)
+    if before.commission.currency != target.commission.currency:
+        raise PricingImpossible("an adjustment stays in the order's currency")
+    entries = _credit_entries(version, before, target, standing.status, standing.payable_at)
+    accrual_id = standing.accrual_id
+    if entries:
+        transaction = _transaction(version, TransactionKind.ADJUSTMENT, entries, standing.accrual_id)
+        accrual_id = accrual_id or transaction.transaction_id
+        steps.append(Posted(transaction, before, target, standing.status))
+    return Standing(standing.status, target.commission, target.margin, version.net, standing.payable_at, accrual_id)
+
+
+def _approve(standing: Standing, version: CreditVersion, steps: list[Posted]) -> Standing:
+    status = require_transition(standing.status, CommissionStatus.APPROVED)
+    payable_at = version.occurred_at + timedelta(days=version.hold_days)
+    stands = Price(standing.commission, standing.margin)
+    amount, currency = standing.commission.amount_minor, standing.commission.currency
+    if amount:
+        entries = (
+            LedgerEntry(affiliate_pending(version.affiliate_id), currency, amount),
+            LedgerEntry(affiliate_payable(version.affiliate_id), currency, -amount, payable_at),
+        )
+        transaction = _transaction(version, TransactionKind.APPROVAL, entries, None)
+        steps.append(Posted(transaction, stands, stands, status))
+    return Standing(status, standing.commission, standing.margin, standing.net, payable_at, standing.accrual_id)
+
+
+def _reverse(standing: Standing | None, version: CreditVersion) -> Applied:
+    if standing is None or standing.status is CommissionStatus.REVERSED:
+        return Applied(standing, ())
+    status = require_transition(standing.status, CommissionStatus.REVERSED)
+    before = Price(standing.commission, standing.margin)
+    nothing = Price(zero(standing.commission.currency), zero(standing.commission.currency))
+    entries = _credit_entries(version, before, nothing, standing.status, standing.payable_at)
+    posted: tuple[Posted, ...] = ()
+    if entries:
+        transaction = _transaction(version, TransactionKind.REVERSAL, entries, standing.accrual_id)
+        posted = (Posted(transaction, before, nothing, status),)
+    after = Standing(status, nothing.commission, nothing.margin, version.net, standing.payable_at, standing.accrual_id)
+    return Applied(after, posted)
+
+
+def _credit_entries(
+    version: CreditVersion,
+    before: Price,
+    after: Price,
+    status: CommissionStatus,
+    payable_at: datetime | None,
+) -> tuple[LedgerEntry, ...]:
+    """What moves when a credit goes from one price to another: the merchant owes both parts, or owes less."""
+    currency = after.commission.currency
+    commission = (after.commission - before.commission).amount_minor
+    margin = (after.margin - before.margin).amount_minor
+    approved = status is CommissionStatus.APPROVED
+    credited = (affiliate_payable if approved else affiliate_pending)(version.affiliate_id)
+    entries = (
+        LedgerEntry(merchant_receivable(version.merchant_id), currency, commission + margin),
+        LedgerEntry(credited, currency, -commission, payable_at if approved else None),
+        LedgerEntry(NETWORK_MARGIN, currency, -margin),
+    )
+    return tuple(entry for entry in entries if entry.amount_minor)
+
+
+def _with_net(standing: Standing, net: Money | None) -> Standing:
+    return Standing(
+        standing.status, standing.commission, standing.margin, net, standing.payable_at, standing.accrual_id
+    )
+
+
+def _transaction(
+    version: CreditVersion, kind: TransactionKind, entries: tuple[LedgerEntry, ...], reverses: UUID | None
+) -> LedgerTransaction:
+    return LedgerTransaction(
+        transaction_id=derived_id(version.event_id, kind.value),
+        kind=kind,
+        commission_id=version.commission_id,
+        conversion_id=version.conversion_id,
+        conversion_version=version.version,
+        offer_id=version.offer_id,
+        offer_version=version.offer_version,
+        occurred_at=version.occurred_at,
+        entries=entries,
+        reverses=reverses,
+        reason_code=version.reason_code,
+    )

@@ -1,0 +1,5 @@
+"""Alembic's way in."""
+
+from shared.runtime.migrations import run_environment
+
+run_environment()

@@ -1,0 +1,1 @@
+"""Our PostgreSQL: rows and plain query functions."""

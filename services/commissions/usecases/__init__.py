@@ -1,0 +1,1 @@
+"""One file a verb; each receives a session and never commits."""

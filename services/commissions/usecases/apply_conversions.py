@@ -1,0 +1,153 @@
+"""Apply conversions' versions to the ledger: strictly in order, once each, all of a batch in one posting."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from services.commissions.domain.catalogue import OfferVersion
+from services.commissions.domain.commission import Standing, commission_id_of
+from services.commissions.domain.postings import CREDITED, Applied, CreditVersion, apply_version
+from services.commissions.domain.terms import PricingImpossible
+from services.commissions.storage.commission_store import (
+    ParkedRow,
+    find_parked,
+    find_standings,
+    lock_conversions,
+    replace_parked,
+)
+from services.commissions.usecases.find_offer_versions import OfferVersions
+from services.commissions.usecases.write_posting import AppliedVersion, ConversionVersion, write_posting
+from shared.contracts.catalogue import MoneyV1
+from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
+from shared.kernel.clock import Clock
+from shared.kernel.money import Money
+from shared.runtime.database import Session
+
+
+@dataclass(slots=True)
+class _Batch:
+    applied: list[AppliedVersion] = field(default_factory=list)
+    parked: list[ParkedRow] = field(default_factory=list)
+    standings: dict[UUID, Standing | None] = field(default_factory=dict)
+
+
+async def apply_conversions(
+    session: Session,
+    arriving: Sequence[ConversionVersion],
+    *,
+    offer_versions: OfferVersions,
+    clock: Clock,
+    again: Iterable[UUID] = (),
+) -> int:
+    """Apply what is next for each conversion, park what must wait; gives how many ledger transactions were posted.
+
+    arriving: in any order, with repeats: a version that was applied before changes nothing. again: conversions whose
+    parked versions may go on now. A version waits while the one before it, or its offer version, is missing.
+    All of it in the caller's transaction: one posting, one block; nothing posted, no block.
+    Raises: PricingImpossible, TransitionRefused for a version that can never be applied.
+    """
+    conversion_ids = sorted({version.conversion_id for version in arriving} | set(again))
+    if not conversion_ids:
+        return 0
+    needed = _offer_versions_of([*arriving, *await _find_waiting(session, conversion_ids)])
+    known = await offer_versions.find(session, needed)
+    last_versions = await lock_conversions(session, conversion_ids)
+    waiting = await _find_waiting(session, conversion_ids)
+    standings = await find_standings(session, conversion_ids)
+    batch = _Batch(standings={**dict.fromkeys(conversion_ids), **standings})
+    for conversion_id, candidates in _by_conversion([*waiting, *arriving]).items():
+        _apply_in_order(batch, last_versions[conversion_id], candidates, known)
+    still_waiting = {(row.conversion_id, row.version) for row in batch.parked}
+    done = [key for each in waiting if (key := (each.conversion_id, each.event.version)) not in still_waiting]
+    now = clock.now()
+    await replace_parked(session, done=done, parked=batch.parked, now=now)
+    return await write_posting(session, batch.applied, now=now)
+
+
+async def _find_waiting(session: Session, conversion_ids: Sequence[UUID]) -> list[ConversionVersion]:
+    parked = await find_parked(session, conversion_ids)
+    return [ConversionVersion(CONVERSIONS_DECODER.decode(row.payload), row.payload) for row in parked]
+
+
+def _offer_versions_of(versions: Iterable[ConversionVersion]) -> set[tuple[int, int]]:
+    return {key for version in versions if (key := _offer_version_key(version.event)) is not None}
+
+
+def _offer_version_key(event: ConversionChangedV1) -> tuple[int, int] | None:
+    """The offer version of the click behind `event`; None where there is none."""
+    if event.offer_id is None or event.offer_version is None:
+        return None
+    return event.offer_id, event.offer_version
+
+
+def _by_conversion(versions: Iterable[ConversionVersion]) -> dict[UUID, dict[int, ConversionVersion]]:
+    found: dict[UUID, dict[int, ConversionVersion]] = {}
+    for version in versions:
+        found.setdefault(version.conversion_id, {}).setdefault(version.event.version, version)
+    return dict(sorted(found.items()))
+
+
+def _apply_in_order(
+    batch: _Batch,
+    last_version: int,
+    candidates: Mapping[int, ConversionVersion],
+    known: Mapping[tuple[int, int], OfferVersion],
+) -> None:
+    expected = last_version + 1
+    missing_offer_version = False
+    for number in sorted(each for each in candidates if each > last_version):
+        version = candidates[number]
+        key = _offer_version_key(version.event)
+        if number != expected or missing_offer_version:
+            batch.parked.append(_parked(version, "version_gap"))
+            continue
+        if version.event.status in CREDITED and key is not None and key not in known:
+            missing_offer_version = True
+            batch.parked.append(_parked(version, "offer_version_missing"))
+            continue
+        batch.applied.append(_apply(batch, version, None if key is None else known.get(key)))
+        expected += 1
+
+
+def _apply(batch: _Batch, version: ConversionVersion, offer_version: OfferVersion | None) -> AppliedVersion:
+    before = batch.standings[version.conversion_id]
+    event = version.event
+    if before is None and event.status not in CREDITED:
+        return AppliedVersion(version, None, Applied(None, ()), None)
+    outcome = apply_version(before, _credit_version(version, offer_version))
+    batch.standings[version.conversion_id] = outcome.standing
+    priced = None if offer_version is None else offer_version.terms.get(event.conversion_event)
+    return AppliedVersion(version, before, outcome, None if priced is None else priced.source)
+
+
+def _credit_version(version: ConversionVersion, offer_version: OfferVersion | None) -> CreditVersion:
+    event = version.event
+    if event.affiliate_id is None or event.offer_id is None or event.offer_version is None:
+        raise PricingImpossible("a credited conversion names its affiliate and its offer version")
+    priced = offer_version.terms.get(event.conversion_event) if offer_version is not None else None
+    return CreditVersion(
+        event_id=event.event_id,
+        commission_id=commission_id_of(version.conversion_id),
+        conversion_id=version.conversion_id,
+        version=event.version,
+        status=event.status,
+        affiliate_id=event.affiliate_id,
+        merchant_id=event.merchant_id,
+        offer_id=event.offer_id,
+        offer_version=event.offer_version,
+        ordered=_money(event.order_amount),
+        net=_money(event.net_amount),
+        occurred_at=event.occurred_at,
+        term=None if priced is None else priced.term,
+        hold_days=0 if offer_version is None else offer_version.hold_days,
+        reason_code=event.reason_code,
+    )
+
+
+def _parked(version: ConversionVersion, reason: str) -> ParkedRow:
+    event = version.event
+    return ParkedRow(version.conversion_id, event.version, version.payload, reason, event.offer_id, event.offer_version)
+
+
+def _money(money: MoneyV1 | None) -> Money | None:
+    return None if money is None else Money(money.amount_minor, money.currency)

@@ -1,0 +1,167 @@
+"""Write what a batch of versions came to: steps, commissions, ledger transactions, their block, and the word of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from services.commissions.domain.commission import Standing, commission_id_of
+from services.commissions.domain.ledger import Block
+from services.commissions.domain.postings import Applied, Posted
+from services.commissions.storage.commission_store import CommissionRow, StepRow, insert_steps, save_commissions
+from services.commissions.storage.ledger_store import insert_transactions, seal_posting
+from shared.contracts.catalogue import MoneyV1, TermV1
+from shared.contracts.commissions import CommissionPostedV1
+from shared.contracts.conversions import ConversionChangedV1
+from shared.contracts.events import encode_event
+from shared.contracts.topics import COMMISSIONS
+from shared.kernel.ids import derived_id, new_id
+from shared.kernel.money import Money
+from shared.runtime.database import Session
+from shared.runtime.failpoint import failpoint
+from shared.runtime.outbox import OutgoingEvent, append
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionVersion:
+    """One event and its bytes as they came, which the step keeps as its input."""
+
+    event: ConversionChangedV1
+    payload: bytes
+
+    @property
+    def conversion_id(self) -> UUID:
+        """Whose version it is."""
+        return UUID(self.event.conversion_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedVersion:
+    """A version and what came of it. term: the contract's record of what priced it, None where nothing did."""
+
+    version: ConversionVersion
+    before: Standing | None
+    outcome: Applied
+    term: TermV1 | None
+
+
+async def write_posting(session: Session, applied: Sequence[AppliedVersion], *, now: datetime) -> int:
+    """Write a batch; gives how many ledger transactions it posted. One posting, one block, or none.
+
+    The block lock comes last: only the announcements, which carry the block's number, are written under it.
+    """
+    await insert_steps(session, [_step(each) for each in applied])
+    await save_commissions(session, _commissions(applied))
+    posted = [(each, posted) for each in applied for posted in each.outcome.posted]
+    if not posted:
+        return 0
+    posting_id, transactions = new_id(), [each.transaction for _, each in posted]
+    await insert_transactions(session, transactions, posting_id=posting_id)
+    failpoint("commissions.after_entries_before_block")
+    block = await seal_posting(session, transactions, posting_id=posting_id, now=now)
+    await append(session, [_announcement(version, each, block) for version, each in posted])
+    failpoint("commissions.after_block_before_commit")
+    return len(transactions)
+
+
+def _step(applied: AppliedVersion) -> StepRow:
+    event, before, after = applied.version.event, applied.before, applied.outcome.standing
+    standing = after or before
+    net_before = None if before is None else before.net
+    transaction_ids = ",".join(str(posted.transaction.transaction_id) for posted in applied.outcome.posted)
+    return StepRow(
+        conversion_id=applied.version.conversion_id,
+        version=event.version,
+        commission_id=None if standing is None else commission_id_of(applied.version.conversion_id),
+        merchant_id=event.merchant_id,
+        affiliate_id=event.affiliate_id,
+        event_id=event.event_id,
+        change=event.change,
+        status=event.status,
+        reason_code=event.reason_code,
+        net_before_minor=None if net_before is None else net_before.amount_minor,
+        net_after_minor=None if event.net_amount is None else event.net_amount.amount_minor,
+        commission_before_minor=0 if before is None else before.commission.amount_minor,
+        commission_after_minor=0 if after is None else after.commission.amount_minor,
+        margin_before_minor=0 if before is None else before.margin.amount_minor,
+        margin_after_minor=0 if after is None else after.margin.amount_minor,
+        currency=None if standing is None else standing.commission.currency,
+        transaction_ids=f"{{{transaction_ids}}}",
+        occurred_at=event.occurred_at,
+        payload=applied.version.payload,
+    )
+
+
+def _commissions(applied: Sequence[AppliedVersion]) -> list[CommissionRow]:
+    """One row a commission: as its last version in this batch leaves it, with the term that first priced it."""
+    rows: dict[UUID, CommissionRow] = {}
+    for each in applied:
+        event, standing, conversion_id = each.version.event, each.outcome.standing, each.version.conversion_id
+        if standing is None or event.affiliate_id is None or event.offer_id is None or event.offer_version is None:
+            continue
+        rows[conversion_id] = CommissionRow(
+            commission_id=commission_id_of(conversion_id),
+            conversion_id=conversion_id,
+            affiliate_id=event.affiliate_id,
+            merchant_id=event.merchant_id,
+            offer_id=event.offer_id,
+            offer_version=event.offer_version,
+            conversion_event=event.conversion_event,
+            term=_json(each.term) if each.term is not None else "{}",
+            standing=standing,
+            click_id=event.click_id,
+            order_id=event.order_id,
+            subs=_json(event.subs),
+            aff_click_id=event.aff_click_id,
+            recorded_at=rows[conversion_id].recorded_at if conversion_id in rows else event.occurred_at,
+            changed_at=event.occurred_at,
+        )
+    return list(rows.values())
+
+
+def _announcement(applied: AppliedVersion, posted: Posted, block: Block) -> OutgoingEvent:
+    event, transaction, standing = applied.version.event, posted.transaction, applied.outcome.standing
+    assert standing is not None, "a posting leaves something standing"
+    assert applied.term is not None, "a posting was priced by a term"
+    assert event.affiliate_id is not None, "a posting has an affiliate"
+    net_before = None if applied.before is None else applied.before.net
+    word = CommissionPostedV1(
+        event_id=derived_id(transaction.transaction_id, "posted"),
+        occurred_at=transaction.occurred_at,
+        transaction_id=str(transaction.transaction_id),
+        kind=transaction.kind.value,
+        commission_id=str(transaction.commission_id),
+        conversion_id=str(transaction.conversion_id),
+        conversion_version=transaction.conversion_version,
+        affiliate_id=event.affiliate_id,
+        merchant_id=event.merchant_id,
+        offer_id=transaction.offer_id,
+        offer_version=transaction.offer_version,
+        status=posted.status.value,
+        term=applied.term,
+        commission_before=_money(posted.before.commission),
+        commission_after=_money(posted.after.commission),
+        margin_before=_money(posted.before.margin),
+        margin_after=_money(posted.after.margin),
+        booked_at=block.booked_at,
+        block_number=block.number,
+        net_before=None if net_before is None else _money(net_before),
+        net_after=event.net_amount,
+        payable_at=standing.payable_at,
+        order_id=event.order_id,
+        click_id=event.click_id,
+        reason_code=event.reason_code,
+        subs=event.subs,
+        aff_click_id=event.aff_click_id,
+    )
+    return OutgoingEvent(COMMISSIONS, str(event.affiliate_id).encode(), word.event_id, encode_event(word))
+
+
+def _money(money: Money) -> MoneyV1:
+    return MoneyV1(amount_minor=money.amount_minor, currency=money.currency)
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()

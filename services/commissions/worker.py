@@ -1,0 +1,31 @@
+"""The background process: conversions become postings, the catalogue is kept, months are closed, words go out."""
+
+from services.commissions.bootstrap import build_worker
+from services.commissions.settings import CommissionsSettings
+from shared.runtime.health import Health
+from shared.runtime.logging import configure_logging
+from shared.runtime.process import Runnable, run_worker
+
+
+def main() -> None:
+    """Run until SIGTERM."""
+    settings = CommissionsSettings()
+    configure_logging("commissions", "worker", level=settings.log_level)
+    worker, health = build_worker(settings), Health()
+    tasks: dict[str, Runnable] = {
+        "relay": worker.relay,
+        "catalogue": worker.catalogue,
+        "conversions": worker.conversions,
+        "period_close": worker.period_close,
+        "waiting": worker.waiting,
+    }
+    health.add_check("relay", worker.relay.health)
+    for consumer in (worker.catalogue, worker.conversions):
+        health.add_check(consumer.name, consumer.health)
+    for name, sweep in (("period_close", worker.period_close), ("waiting", worker.waiting)):
+        health.add_check(name, sweep.health)
+    run_worker(tasks, health, settings, closing=[worker.database.close])
+
+
+if __name__ == "__main__":
+    main()
