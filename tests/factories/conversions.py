@@ -177,6 +177,11 @@ class ConversionsService:
             )
             return [json.loads(row[0]) for row in rows]
 
+    async def reconnect(self) -> None:
+        """Drop the test's own connections, after the server was killed."""
+        await self.worker.close()
+        await self.admin.close()
+
     async def rows(self, statement: str, **values: Any) -> list[Any]:
         """Rows of any statement, as the worker."""
         async with self.admin.transaction() as session:
