@@ -17,7 +17,9 @@ from services.clicks.settings import ClicksSettings
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
+from shared.runtime.http_observer import new_request_id
 from shared.runtime.logging import configure_logging, get_logger
+from shared.runtime.problem import send_problem, unavailable
 from shared.runtime.process import run_api
 
 LOAD_RETRY_SECONDS: Final = 0.5
@@ -72,7 +74,10 @@ def build_app(settings: ClicksSettings, health: Health) -> ASGIApp:
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"].startswith(REDIRECT_PREFIX):
-            await redirect(scope, receive, send)
+            if loaded.is_set():
+                await redirect(scope, receive, send)
+            else:  # just started: a link we do not know yet is no unknown link
+                await send_problem(send, unavailable(), new_request_id())
         else:
             await json_routes(scope, receive, send)
 
