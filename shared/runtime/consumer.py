@@ -35,7 +35,9 @@ _DATA_EXCEPTION: Final = "22"
 _log = get_logger(__name__)
 
 _handled = counter("consumer_handled", unit="records", meaning="Events handled and committed", labels=["consumer"])
-_dead = counter("consumer_dead_letters", unit="records", meaning="Events set aside as dead letters", labels=["consumer"])
+_dead = counter(
+    "consumer_dead_letters", unit="records", meaning="Events set aside as dead letters", labels=["consumer"]
+)
 _retries = counter("consumer_failed", unit="batches", meaning="Batches abandoned and retried", labels=["consumer"])
 _seconds = histogram("consumer_batch", unit="seconds", meaning="Fence to commit of one batch", labels=["consumer"])
 _stopped = gauge("consumer_stopped", unit="flag", meaning="1 while a consumer refuses to go on", labels=["consumer"])

@@ -56,9 +56,7 @@ async def request_replay(session: AsyncSession, dead_letter_id: int, *, now: dat
     return result.rowcount == 1
 
 
-async def set_aside(
-    session: AsyncSession, *, consumer: str, received: Received, reason: str, now: datetime
-) -> None:
+async def set_aside(session: AsyncSession, *, consumer: str, received: Received, reason: str, now: datetime) -> None:
     """Write the dead letter of `received`, in the transaction that moves the consumer's position past it."""
     connection = await session.connection()
     await connection.exec_driver_sql(

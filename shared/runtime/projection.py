@@ -123,9 +123,9 @@ class ProjectionFollower:
                 " ORDER BY changed_offset",
                 (self._seen_offset,),
             )
-            for key, payload, changed_offset in rows:
-                self._on_change(key, payload)
-                self._seen_offset = changed_offset
+            for row in rows:
+                self._on_change(row.key, row.payload)
+                self._seen_offset = row.changed_offset
 
 
 async def rewind_projection(session: AsyncSession) -> None:

@@ -35,7 +35,12 @@ class Relay:
     """One service's relay. database: its `_worker` role. Several may run; one at a time works."""
 
     def __init__(
-        self, *, database: Database, publisher: Publisher, service: str, prune_every_seconds: float = PRUNE_EVERY_SECONDS
+        self,
+        *,
+        database: Database,
+        publisher: Publisher,
+        service: str,
+        prune_every_seconds: float = PRUNE_EVERY_SECONDS,
     ) -> None:
         self._database = database
         self._publisher = publisher

@@ -1,4 +1,4 @@
-"""The tables that every service's database has, for its first migration: outbox, positions, dead letters, projection."""
+"""The tables of every service's database, for its first migration: outbox, positions, dead letters, projection."""
 
 from typing import Final, Protocol
 

@@ -175,9 +175,7 @@ class KafkaEventSource:
             )
         return stored
 
-    async def _get_many(
-        self, consumer: AIOKafkaConsumer, limit: int
-    ) -> Iterable[tuple[TopicPartition, Sequence[Any]]]:
+    async def _get_many(self, consumer: AIOKafkaConsumer, limit: int) -> Iterable[tuple[TopicPartition, Sequence[Any]]]:
         try:
             fetched: dict[TopicPartition, Sequence[Any]] = await consumer.getmany(
                 timeout_ms=FETCH_WAIT_MS, max_records=limit

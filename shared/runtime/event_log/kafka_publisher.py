@@ -1,4 +1,4 @@
-"""Writing to Kafka: acknowledged by all replicas, idempotent, and through a producer that is replaced when it breaks."""
+"""Writing to Kafka: acknowledged by all replicas, idempotent, through a producer that is replaced when it breaks."""
 
 import asyncio
 import contextlib

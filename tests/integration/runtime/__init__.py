@@ -1,0 +1,1 @@
+"""The runtime against real PostgreSQL and real Kafka."""

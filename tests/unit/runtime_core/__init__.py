@@ -1,0 +1,1 @@
+"""The runtime's pure parts: clocks, settings, failpoints, health."""
