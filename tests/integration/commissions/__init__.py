@@ -1,0 +1,1 @@
+"""Tests of commissions on a real PostgreSQL."""
