@@ -37,10 +37,16 @@ def _history(chance: random.Random, ids: Sequence[UUID], offer_id: int) -> list[
         while True:
             events.append(
                 conversion(
-                    version, cast(ConversionStatusV1, status), conversion_id=conversion_id, affiliate_id=affiliate, event=kind,
-                    offer_id=None if status == "unattributed" else offer_id, ordered=euros(ordered), net=euros(net),
+                    version,
+                    cast(ConversionStatusV1, status),
+                    conversion_id=conversion_id,
+                    affiliate_id=affiliate,
+                    event=kind,
+                    offer_id=None if status == "unattributed" else offer_id,
+                    ordered=euros(ordered),
+                    net=euros(net),
                 )
-            )  # fmt: skip
+            )
             following = {
                 "held": ("pending", "rejected"),
                 "unattributed": ("unattributed", "pending"),
