@@ -50,6 +50,7 @@ class Api:
     principal_verifier: PrincipalVerifier
     recorder: ClickRecorder
     kafka: KafkaBatchPublisher | None
+    outbox: OutboxClickSink
     redirect: RedirectDoor
     intake: Database
     tenants: Database
@@ -59,6 +60,7 @@ class Api:
         """Let go of every connection, the broker's first."""
         if self.kafka is not None:
             await self.kafka.stop()
+        await self.outbox.close()
         for database in (self.intake, self.tenants, self.staff):
             await database.close()
 
@@ -106,6 +108,7 @@ def build_api(settings: ClicksSettings) -> Api:
         principal_verifier=PrincipalVerifier(principal_keyring, audience="clicks"),
         recorder=recorder,
         kafka=kafka,
+        outbox=outbox,
         redirect=RedirectDoor(
             desk,
             recorder,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +18,22 @@ class OutgoingEvent:
     payload: bytes
 
 
+INSERT_EVENTS: Final = (
+    "INSERT INTO outbox (topic, key, event_id, payload)"
+    " SELECT * FROM unnest($1::text[], $2::bytea[], $3::uuid[], $4::bytea[])"
+)
+
+
+def columns_of(events: Sequence[OutgoingEvent]) -> tuple[list[object], ...]:
+    """The parameters of INSERT_EVENTS."""
+    return (
+        [event.topic for event in events],
+        [event.key for event in events],
+        [event.event_id for event in events],
+        [event.payload for event in events],
+    )
+
+
 async def append(session: AsyncSession, events: Sequence[OutgoingEvent]) -> None:
     """Add events to the outbox inside the caller's transaction, in order, in one statement.
 
@@ -25,13 +42,4 @@ async def append(session: AsyncSession, events: Sequence[OutgoingEvent]) -> None
     if not events:
         return
     connection = await session.connection()
-    await connection.exec_driver_sql(
-        "INSERT INTO outbox (topic, key, event_id, payload)"
-        " SELECT * FROM unnest($1::text[], $2::bytea[], $3::uuid[], $4::bytea[])",
-        (
-            [event.topic for event in events],
-            [event.key for event in events],
-            [event.event_id for event in events],
-            [event.payload for event in events],
-        ),
-    )
+    await connection.exec_driver_sql(INSERT_EVENTS, columns_of(events))

@@ -7,7 +7,8 @@ from shared.contracts.topics import CLICKS
 from shared.runtime.database import Database
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.failpoint import failpoint
-from shared.runtime.outbox import OutgoingEvent, append
+from shared.runtime.outbox import OutgoingEvent
+from shared.runtime.outbox_line import OutboxLine
 
 
 class ClickSink(Protocol):
@@ -26,13 +27,16 @@ class OutboxClickSink:
     name = "outbox"
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._line = OutboxLine(database)
 
     async def write(self, clicks: Sequence[OutgoingEvent]) -> None:
         """Commit them. Idempotence is the click log's: a group written twice is one click each, by click ID."""
-        async with self._database.transaction() as session:
-            await append(session, clicks)
+        await self._line.append(clicks)
         failpoint("click.after_outbox")
+
+    async def close(self) -> None:
+        """Give its connections back."""
+        await self._line.close()
 
 
 class KafkaClickSink:

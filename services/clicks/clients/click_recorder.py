@@ -114,7 +114,8 @@ class ClickRecorder:
         if self._waiting and not self._groups:
             if self._timer is not None:
                 self._timer.cancel()
-            self._leave()
+            # Not at once: those just answered are about to click again, and one large group costs less than two.
+            self._timer = asyncio.get_running_loop().call_later(GATHER_SECONDS, self._leave)
 
     async def _write_group(self, group: Sequence[_Waiting]) -> None:
         clicks = [waiting.click for waiting in group]
