@@ -13,6 +13,7 @@ import httpx
 
 BROWSER: Final = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
 TIMEOUT_SECONDS: Final = 30.0
+PATIENCE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +57,16 @@ class Client:
     def send(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """Any request; path and query go out as they are."""
+        """Any request; path and query go out as they are. Whoever is told to slow down does, and asks again."""
         own = {"Authorization": f"Bearer {self.key}"} if self.key else {}
-        with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
-            response = client.request(method, self.public_url + path, content=body, headers={**own, **(headers or {})})
+        for _ in range(PATIENCE):
+            with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+                response = client.request(
+                    method, self.public_url + path, content=body, headers={**own, **(headers or {})}
+                )
+            if response.status_code != 429:
+                break
+            time.sleep(float(response.headers["Retry-After"]))
         return Answer(response.status_code, response.headers, response.text)
 
 

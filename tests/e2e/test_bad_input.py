@@ -56,11 +56,9 @@ BODIES = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", sorted(BODIES.keys() - {"empty"}))
 def test_bad_bodies_are_refused_by_the_postback_door_with_a_receipt(scene: Scene, name: str) -> None:
     body, field = BODIES[name]
-    if name == "empty":
-        pytest.skip("an empty body leaves the query alone, which has no fields: the next test")
 
     answer = scene.merchant.post_body(body)
 
