@@ -7,7 +7,10 @@ from uuid import uuid4
 
 import pytest
 
+from services.clicks.clients.click_home import KafkaClickSink
 from services.clicks.clients.click_recorder import ClickRecorder, Recorded
+from shared.contracts.topics import CLICKS
+from shared.runtime.event_log.kafka import PublishFailed
 from shared.runtime.outbox import OutgoingEvent
 from tests.factories.clicks import MemorySink
 
@@ -159,3 +162,33 @@ async def test_a_slow_home_holds_up_a_bounded_number_of_groups() -> None:
 
     assert sum(sink.groups) == 8
     assert 2 <= len(sink.groups) <= 6
+
+
+class BrokerDouble:
+    """Stands for KafkaBatchPublisher: away, or there."""
+
+    def __init__(self) -> None:
+        self.is_away = True
+        self.published: list[bytes] = []
+
+    async def publish_batch(self, topic: str, payloads: Sequence[bytes]) -> None:
+        if self.is_away:
+            raise PublishFailed("KafkaConnectionError")
+        assert topic == CLICKS
+        self.published += payloads
+
+
+async def test_kafka_is_first_and_the_outbox_takes_over_while_it_is_away() -> None:
+    broker, outbox = BrokerDouble(), MemorySink("outbox")
+    kafka = KafkaClickSink(broker)  # type: ignore[arg-type]  # the double has what the sink uses
+    recorder = ClickRecorder([kafka, outbox], home_rest_seconds=0.05)
+
+    away = await recorder.record(click(1))
+    broker.is_away = False
+    resting = await recorder.record(click(2))
+    await asyncio.sleep(0.06)
+    back = await recorder.record(click(3))
+
+    assert {away, resting, back} == {Recorded.DURABLE}
+    assert written(outbox) == [b"click 1", b"click 2"]
+    assert broker.published == [b"click 3"]
