@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import json
 import signal
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
@@ -20,6 +21,9 @@ from shared.runtime.settings import ProcessSettings
 
 GRACEFUL_SECONDS: Final = 20
 """For requests and batches in hand; with what closing takes it stays under the 25 s that a supervisor allows."""
+
+STEADY_SECONDS: Final = 60.0
+"""A task that ran this long before it failed is restarted without the delays of earlier failures."""
 
 _log = get_logger(__name__)
 
@@ -143,20 +147,25 @@ async def _supervise(name: str, task: Runnable, health: Health) -> None:
     state: dict[str, str] = {}
 
     async def check() -> str | None:
-        return state.get("stopped") or (f"restarting after {outage.reason}" if outage.reason else None)
+        return state.get("problem")
 
     health.add_check(f"task {name}", check)
     while True:
+        started = time.monotonic()
         try:
             await task.run()
             return
         except StatedStop as stop:
-            state["stopped"] = str(stop)
+            state["problem"] = str(stop)
             _log.error("task_stopped", task=name, reason=str(stop))
             return
         except Exception as error:
             _log.exception("task_failed", task=name)
+            if time.monotonic() - started > STEADY_SECONDS:
+                outage.recovered()
+            state["problem"] = f"restarting after {type(error).__name__}"
             await outage.failed(error, never)
+            del state["problem"]
 
 
 def health_app(health: Health) -> Any:

@@ -197,7 +197,7 @@ class PostgresEventSource:
                 ' AND "offset" IS NOT NULL ORDER BY "offset" LIMIT $4',
                 (self._topic.name, partition, expected, limit),
             )
-            records = tuple(Received(self._topic.name, partition, row[0], row[1], row[2]) for row in result)
+            records = tuple(Received(self._topic.name, partition, row.offset, row.key, row.payload) for row in result)
         if not records or records[0].offset != expected:
             raise PositionOutOfRange(
                 f"{self._topic.name}/{partition}: the events from position {expected} were deleted before they were"

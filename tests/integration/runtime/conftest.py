@@ -29,6 +29,10 @@ class _Operations:
         return self._connection.execute(text(sqltext))
 
 
+def _create(connection: Connection, service: str) -> None:
+    create_runtime_tables(_Operations(connection), service)
+
+
 @pytest_asyncio.fixture(scope="session")
 async def runtime_databases(postgres: TestPostgres) -> tuple[str, str]:
     """URLs of the producer's and the consumer's database, with the runtime tables and a table of effects."""
@@ -40,7 +44,7 @@ async def runtime_databases(postgres: TestPostgres) -> tuple[str, str]:
         database = Database(url, role=f"{place.service}_migrate")
         async with database.transaction() as session:
             connection = await session.connection()
-            await connection.run_sync(lambda sync, place=place: create_runtime_tables(_Operations(sync), place.service))
+            await connection.run_sync(_create, place.service)
             await connection.exec_driver_sql(
                 "CREATE TABLE effect (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text,"
                 ' partition integer, "offset" bigint, key bytea, body text)'

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import text
@@ -130,7 +131,7 @@ class Stage:
         """The bodies handled, in the order of their writing."""
         return [body for _, _, body in await self.effects()]
 
-    async def ask(self, query: str, **parameters: object) -> list[tuple[object, ...]]:
+    async def ask(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
         """Rows of a query in the consumer's database."""
         database = self.consumer_database()
         async with database.transaction() as session:

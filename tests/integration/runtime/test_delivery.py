@@ -7,13 +7,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.kernel.ids import new_id
 from shared.runtime.clock import SystemClock
 from shared.runtime.consumer import Consumer, Received
 from shared.runtime.dead_letter import DeadLetter, list_dead_letters, request_replay
 from shared.runtime.event_log import LogIdentityMismatch, PositionOutOfRange, Positions, reset_positions
-from shared.runtime.outbox import OutgoingEvent
-from tests.conftest import TestPostgres
+from tests.conftest import TestBroker, TestPostgres
 from tests.integration.runtime.stage import Stage, record_effects, until
 
 
@@ -225,8 +223,21 @@ async def test_postgres_restart_heals(stage: Stage, postgres: TestPostgres) -> N
     assert await stage.bodies() == ["before", "after"]
 
 
-def test_an_outgoing_event_needs_no_key() -> None:
-    assert OutgoingEvent("topic", None, new_id(), b"").key is None
+async def test_broker_killed_and_back_loses_nothing(stage: Stage, broker: TestBroker) -> None:
+    if broker.kafka is None:
+        pytest.skip("Kafka only; for the embedded log the broker is PostgreSQL")
+    async with stage.relaying(), stage.consuming():
+        await stage.publish(["before"])
+        await until(lambda: _has(stage, 1))
+
+        await asyncio.to_thread(broker.kafka.running.kill)
+        await stage.publish(["during"])
+        await asyncio.sleep(1)
+        await asyncio.to_thread(broker.kafka.running.start)
+        await stage.publish(["after"])
+        await until(lambda: _has(stage, 3), 60)
+
+    assert list(dict.fromkeys(await stage.bodies())) == ["before", "during", "after"]
 
 
 async def _has(stage: Stage, count: int) -> bool:
