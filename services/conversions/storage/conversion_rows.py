@@ -70,17 +70,11 @@ def _given(columns: Sequence[_Column]) -> str:
     return f"unnest({arrays}) AS given({', '.join(name for name, _, _ in columns)})"
 
 
-def _selected(columns: Sequence[_Column]) -> str:
-    return ", ".join(f"given.{name}::jsonb" if kind == "jsonb" else f"given.{name}" for name, kind, _ in columns)
+ALL: Final = (*_IDENTITY, *_STATE)
+"""Name, type and reader of every column."""
 
-
-_ALL: Final = (*_IDENTITY, *_STATE)
 _UPDATED: Final = (_IDENTITY[0], *_STATE)
 
-INSERT: Final = (
-    f"INSERT INTO conversion ({', '.join(name for name, _, _ in _ALL)}) SELECT {_selected(_ALL)} FROM {_given(_ALL)}"  # noqa: S608
-    " ON CONFLICT (merchant_id, event, dedupe_key) DO NOTHING RETURNING id"
-)
 UPDATE: Final = (
     "UPDATE conversion SET "  # noqa: S608
     + ", ".join(f"{name} = given.{name}{'::jsonb' if kind == 'jsonb' else ''}" for name, kind, _ in _STATE)
@@ -89,8 +83,8 @@ UPDATE: Final = (
 
 
 def insert_values(conversions: Sequence[Conversion]) -> tuple[list[Any], ...]:
-    """The parameters of INSERT."""
-    return tuple([read(conversion) for conversion in conversions] for _, _, read in _ALL)
+    """The columns of conversions to insert, in the order of ALL."""
+    return tuple([read(conversion) for conversion in conversions] for _, _, read in ALL)
 
 
 def update_values(conversions: Sequence[Conversion]) -> tuple[list[Any], ...]:
@@ -132,4 +126,4 @@ _TRANSLATED: Final = frozenset(
         "creative",
     }
 )
-_PLAIN: Final = tuple(name for name, _, _ in _ALL if name not in _TRANSLATED)
+_PLAIN: Final = tuple(name for name, _, _ in ALL if name not in _TRANSLATED)

@@ -1,7 +1,6 @@
 """Conversions: inserted in groups, locked before they change, each change with its line on the trail."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
@@ -9,6 +8,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.conversions.domain.attribution import Step
 from services.conversions.domain.conversion import Change, ClickDetails, Conversion
 from services.conversions.storage import conversion_rows as rows
 
@@ -38,14 +38,9 @@ ORDER BY conversion.id FOR UPDATE OF conversion
 """
 
 
-async def insert_conversions(session: AsyncSession, conversions: Sequence[Conversion]) -> set[UUID]:
-    """Insert those whose key is free; gives their ids. In key order, so that two groups never wait for each other."""
-    if not conversions:
-        return set()
-    ordered = sorted(conversions, key=lambda c: (c.merchant_id, c.event, c.dedupe_key))
-    connection = await session.connection()
-    result = await connection.exec_driver_sql(rows.INSERT, rows.insert_values(ordered))
-    return {row[0] for row in result}
+def steps_json(steps: Sequence[Step]) -> str:
+    """The attribution's steps as the trail stores them."""
+    return orjson.dumps([{"rule": s.rule, "verdict": s.verdict, "reason": s.reason} for s in steps]).decode("utf-8")
 
 
 async def insert_versions(session: AsyncSession, changes: Sequence[Change]) -> None:
@@ -70,7 +65,7 @@ async def insert_versions(session: AsyncSession, changes: Sequence[Change]) -> N
             [change.adjustment_id for change in changes],
             [None if amount is None else amount.currency for amount in amounts],
             [None if amount is None else amount.amount_minor for amount in amounts],
-            [orjson.dumps([asdict(step) for step in change.steps]).decode() for change in changes],
+            [steps_json(change.steps) for change in changes],
         ),
     )
 

@@ -20,7 +20,8 @@ from services.conversions.domain.conversion import (
 from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.transitions import Status
 from services.conversions.storage.click_detail_store import find_click_details
-from services.conversions.storage.conversion_store import ConversionKey, insert_conversions, lock_by_keys
+from services.conversions.storage.conversion_store import ConversionKey, lock_by_keys, steps_json
+from services.conversions.storage.first_versions import FirstVersion, insert_first_versions
 from services.conversions.storage.receipt_store import (
     AcceptedContent,
     Receipt,
@@ -32,8 +33,7 @@ from services.conversions.storage.session import Session
 from services.conversions.usecases.accept_adjustment import accept_adjustments
 from services.conversions.usecases.answer import Answer, refusal_answer
 from services.conversions.usecases.judge_postback import Submission, amount_required
-from services.conversions.usecases.record_changes import record_changes, record_first_versions
-from shared.kernel.click_id import spell_click_id
+from services.conversions.usecases.record_changes import outgoing_event, record_changes
 from shared.kernel.ids import new_id
 
 
@@ -45,13 +45,16 @@ async def accept_postbacks(session: Session, submissions: Sequence[Submission]) 
     answers: dict[UUID, Answer] = {}
     conversions: list[Submission] = []
     adjustments: list[Submission] = []
+    settled: list[Submission] = []
     for submission in submissions:
         receipt_id = submission.arrival.receipt_id
         if submission.refusal is not None:
             answers[receipt_id] = refusal_answer(submission, submission.refusal)
+            settled.append(submission)
         elif submission.is_test:
             status = None if submission.verdict is None else submission.verdict.status.value
             answers[receipt_id] = Answer(receipt_id, Outcome.TEST, Outcome.TEST.http_status, status=status)
+            settled.append(submission)
         elif submission.postback is not None and submission.postback.is_adjustment:
             adjustments.append(submission)
         else:
@@ -60,33 +63,37 @@ async def accept_postbacks(session: Session, submissions: Sequence[Submission]) 
         answers |= await _accept_conversions(session, conversions)
     if adjustments:
         answers |= await accept_adjustments(session, adjustments)
-    ordered = [answers[submission.arrival.receipt_id] for submission in submissions]
-    await insert_receipts(session, [_receipt(s, answer) for s, answer in zip(submissions, ordered, strict=True)])
-    return ordered
+    others = [*settled, *adjustments]
+    if others:
+        await insert_receipts(session, [receipt_of(s, answers[s.arrival.receipt_id]) for s in others])
+    return [answers[submission.arrival.receipt_id] for submission in submissions]
 
 
 async def _accept_conversions(session: Session, submissions: Sequence[Submission]) -> dict[UUID, Answer]:
+    """Insert the first of each key; the rest, in the group or in the table, repeats it."""
     click_ids = {s.claim.click_id for s in submissions if s.claim is not None}
     details = await find_click_details(session, click_ids)
     firsts: dict[ConversionKey, tuple[Submission, Conversion]] = {}
     for submission in submissions:
-        conversion = _first_version(submission, details)
-        firsts.setdefault((conversion.merchant_id, conversion.event, conversion.dedupe_key), (submission, conversion))
-    created = await insert_conversions(session, [conversion for _, conversion in firsts.values()])
-    recorded = [(s, c) for s, c in firsts.values() if c.id in created]
-    await record_first_versions(session, [_recorded(s, c) for s, c in recorded])
-    answers = {s.arrival.receipt_id: _taken(s, c) for s, c in recorded}
+        key = _key(submission)
+        if key not in firsts:
+            firsts[key] = (submission, _first_state(submission, details))
+    created = await insert_first_versions(session, [_first_version(s, c) for s, c in firsts.values()])
+    answers = {s.arrival.receipt_id: _taken(s, c) for s, c in firsts.values() if c.id in created}
     repeats = [s for s in submissions if s.arrival.receipt_id not in answers]
     if repeats:
-        answers |= await _accept_repeats(session, repeats)
+        again = await _accept_repeats(session, repeats)
+        await insert_receipts(session, [receipt_of(s, again[s.arrival.receipt_id]) for s in repeats])
+        answers |= again
     return answers
 
 
-def _first_version(submission: Submission, details: dict[bytes, ClickDetails]) -> Conversion:
-    arrival, postback, verdict = submission.arrival, submission.postback, submission.verdict
+def _first_state(submission: Submission, details: dict[bytes, ClickDetails]) -> Conversion:
+    arrival, postback, verdict, claim = submission.arrival, submission.postback, submission.verdict, submission.claim
     assert postback is not None
     assert verdict is not None
-    conversion = Conversion(
+    clickless_hash = postback.content_hash(with_click_id=False)
+    return Conversion(
         id=new_id(),
         merchant_id=arrival.merchant_id,
         event=postback.event_or_default,
@@ -98,11 +105,17 @@ def _first_version(submission: Submission, details: dict[bytes, ClickDetails]) -
         first_receipt_id=arrival.receipt_id,
         first_outcome=verdict.outcome,
         first_status=verdict.status,
-        content_hash=postback.content_hash(),
-        clickless_hash=postback.content_hash(with_click_id=False),
+        content_hash=clickless_hash if claim is None else postback.content_hash(),
+        clickless_hash=clickless_hash,
         changed_at=arrival.received_at,
         is_batch=arrival.is_batch,
         order_id=postback.order_id,
+        click_id=None if claim is None else claim.click_id,
+        clicked_at=None if claim is None else claim.click.clicked_at,
+        click_flags=0 if claim is None else int(claim.click.flags),
+        offer_id=None if claim is None else claim.click.offer_id,
+        offer_version=None if claim is None else claim.click.offer_version,
+        affiliate_id=None if claim is None else claim.click.affiliate_id,
         attributed_by=verdict.attributed_by,
         order_amount=postback.amount,
         net_amount=postback.amount,
@@ -113,11 +126,25 @@ def _first_version(submission: Submission, details: dict[bytes, ClickDetails]) -
         customer_status=postback.customer_status,
         items=postback.items,
         merchant_subs=postback.subs or {},
+        details=None if claim is None else details.get(claim.click_id),
     )
-    if submission.claim is None:
-        return conversion
-    claim = submission.claim
-    return replace(with_click(conversion, claim.click_id, claim.click), details=details.get(claim.click_id))
+
+
+def _first_version(submission: Submission, conversion: Conversion) -> FirstVersion:
+    arrival, postback, verdict = submission.arrival, submission.postback, submission.verdict
+    assert postback is not None
+    assert verdict is not None
+    return FirstVersion(
+        conversion=conversion,
+        steps=steps_json(verdict.steps),
+        actor_kind=arrival.actor.kind,
+        actor_key=arrival.actor.key,
+        event=outgoing_event(Change(conversion, "recorded", arrival.actor)),
+        transport=arrival.transport,
+        request_id=arrival.request_id,
+        reported_event=postback.event,
+        spelt_click_id=None if submission.claim is None else submission.claim.spelling,
+    )
 
 
 def dedupe_key(submission: Submission) -> str:
@@ -127,12 +154,7 @@ def dedupe_key(submission: Submission) -> str:
     if postback.order_id is not None:
         return f"o:{postback.order_id}"
     assert submission.claim is not None
-    return f"c:{spell_click_id(submission.claim.click_id)}"
-
-
-def _recorded(submission: Submission, conversion: Conversion) -> Change:
-    assert submission.verdict is not None
-    return Change(conversion, "recorded", submission.arrival.actor, steps=submission.verdict.steps)
+    return f"c:{submission.claim.spelling}"
 
 
 def _taken(submission: Submission, conversion: Conversion) -> Answer:
@@ -236,7 +258,7 @@ async def _add_click(
     return _taken(submission, after), after
 
 
-def _receipt(submission: Submission, answer: Answer) -> Receipt:
+def receipt_of(submission: Submission, answer: Answer) -> Receipt:
     arrival, postback = submission.arrival, submission.postback
     return Receipt(
         id=arrival.receipt_id,
@@ -254,6 +276,6 @@ def _receipt(submission: Submission, answer: Answer) -> Receipt:
         event=None if postback is None else postback.event,
         order_id=None if postback is None else postback.order_id,
         adjustment_id=None if postback is None else postback.adjustment_id,
-        click_id=None if submission.claim is None else spell_click_id(submission.claim.click_id),
+        click_id=None if submission.claim is None else submission.claim.spelling,
         errors=[{"field": f.field, "code": f.code, "message": f.message} for f in answer.faults],
     )

@@ -57,9 +57,10 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class ClickClaim:
-    """A verified click ID, what it says, and its offer version if that has arrived."""
+    """A verified click ID, what it says, and its offer version if that has arrived. spelling: the canonical one."""
 
     click_id: bytes
+    spelling: str
     click: Click
     version: OfferVersion | None
 
@@ -120,7 +121,9 @@ def _verify(postback: Postback, catalogue: Catalogue, click_secrets: Mapping[int
         return None
     click_id = read_click_id(postback.click_id)
     click = verify_click_id(click_id, click_secrets)
-    return ClickClaim(click_id, click, catalogue.find_version(click.offer_id, click.offer_version))
+    return ClickClaim(
+        click_id, postback.click_id.lower(), click, catalogue.find_version(click.offer_id, click.offer_version)
+    )
 
 
 def _is_foreign(claim: ClickClaim, postback: Postback, catalogue: Catalogue) -> bool:

@@ -22,7 +22,8 @@ GROUP_MAX: Final = 200
 WAITING_MAX: Final = 2_000
 """Submissions that may wait, about a second's worth: beyond, the door answers 503 instead of growing."""
 
-GROUPS_IN_FLIGHT_MAX: Final = 2
+GROUPS_IN_FLIGHT_MAX: Final = 1
+"""One at a time makes the largest groups, and the cost is per group."""
 TRIES_MAX: Final = 3
 _TRY_AGAIN: Final = frozenset({"40001", "40P01"})
 """Serialization failure, deadlock: another group was in the way; once more will do."""

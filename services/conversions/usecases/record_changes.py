@@ -19,12 +19,6 @@ async def record_changes(session: Session, changes: Sequence[Change]) -> None:
     """Record the next versions of conversions that the caller has locked. Several of one conversion: in order."""
     if changes:
         await update_conversions(session, changes)
-        await record_first_versions(session, changes)
-
-
-async def record_first_versions(session: Session, changes: Sequence[Change]) -> None:
-    """The same for conversions inserted in this very transaction: their row is right already."""
-    if changes:
         await insert_versions(session, changes)
         await append(session, [outgoing_event(change) for change in changes])
 
