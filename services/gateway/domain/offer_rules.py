@@ -150,7 +150,8 @@ def _read_percentage(draft: TermDraft, path: str) -> Term:
     if draft.rate_percent is None:
         raise InvalidValue(f"{path}.rate_percent", "missing", "is required")
     rate = parse_rate_percent(draft.rate_percent, field=f"{path}.rate_percent")
-    margin = parse_rate_percent(draft.margin_percent or "0", field=f"{path}.margin_percent")
+    margin_text = "0" if draft.margin_percent is None else draft.margin_percent
+    margin = parse_rate_percent(margin_text, field=f"{path}.margin_percent")
     if rate + margin > RATES_MAX_PERCENT:
         raise InvalidValue(f"{path}.margin_percent", "rates_over_100", "rate and margin are at most 100 together")
     return Term(event=draft.event, kind="percentage", rate_percent=rate, margin_percent=margin)
@@ -160,7 +161,7 @@ def _read_flat(draft: TermDraft, path: str) -> Term:
     if draft.amount is None:
         raise InvalidValue(f"{path}.amount", "missing", "is required")
     amount = _read_money(draft.amount, f"{path}.amount")
-    margin = _read_money(draft.margin or ("0", amount.currency), f"{path}.margin")
+    margin = _read_money(("0", amount.currency) if draft.margin is None else draft.margin, f"{path}.margin")
     if margin.currency != amount.currency:
         raise InvalidValue(f"{path}.margin.currency", "currency_mismatch", "must be the amount's currency")
     return Term(event=draft.event, kind="flat", flat_amount=amount, margin_amount=margin)
