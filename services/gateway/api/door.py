@@ -4,6 +4,7 @@ plain ASGI ─▶ route ─▶ caller ─▶ limits ─▶ our own routes (in pr
 principal who asks. Nothing a client sends can pose as that principal: such headers end here.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from services.gateway.clients.upstreams import Upstreams
 from services.gateway.domain.api_keys import KEY_CHARACTERS_MAX, ApiKey
 from services.gateway.domain.client_address import TrustedProxies, is_private_peer
 from services.gateway.domain.routes import MethodNotAllowed, Route, RouteNotFound, RouteTable
-from shared.runtime.database import is_connection_lost
+from services.gateway.storage.outage import is_outage
 from shared.runtime.http_observer import request_id_of
 from shared.runtime.principal import PRINCIPAL_HEADER, Principal, PrincipalSigner
 from shared.runtime.problem import (
@@ -29,6 +30,7 @@ from shared.runtime.problem import (
     role_not_allowed,
     unauthenticated,
     unavailable,
+    upstream_timeout,
 )
 
 LOCAL: Final = "gateway"
@@ -65,7 +67,7 @@ class Door:
         _check_declared_length(headers, route.body_max_bytes)
         answer = _with_headers(send, told) if told else send
         if route.owner == LOCAL:
-            await self._serve_here(scope, receive, answer, key, client_address)
+            await self._serve_here(scope, receive, answer, route, key, client_address)
         else:
             await self._pass_on(scope, receive, answer, route, key, client_address)
 
@@ -105,16 +107,19 @@ class Door:
         return key
 
     async def _serve_here(
-        self, scope: Scope, receive: Receive, send: Send, key: ApiKey | None, client_address: str
+        self, scope: Scope, receive: Receive, send: Send, route: Route, key: ApiKey | None, client_address: str
     ) -> None:
         headers = [(name, value) for name, value in scope["headers"] if name not in _NOT_PASSED_ON]
         if key is not None:
             token = self._principal(scope, key, LOCAL, client_address)
             headers.append((PRINCIPAL_HEADER.lower().encode(), token.encode()))
         try:
-            await self.local({**scope, "headers": headers}, receive, send)
+            async with asyncio.timeout(route.deadline_seconds) as deadline:
+                await self.local({**scope, "headers": headers}, receive, send)
         except Exception as fault:
-            if not is_connection_lost(fault):
+            if deadline.expired():
+                raise upstream_timeout() from None
+            if not is_outage(fault):
                 raise
             raise unavailable(code="database_unavailable") from fault
 

@@ -1,9 +1,12 @@
 """Many at once: numbers stay gapless, events stay in order, and a lost database is said so."""
 
 import asyncio
+from dataclasses import replace
 
 import asyncpg
+import pytest
 
+from services.gateway.domain.routes import ROUTES, RouteTable
 from tests.factories.gateway import version_body
 from tests.integration.gateway.conftest import GatewayClient, Network
 from tests.integration.gateway.test_catalogue import events_of
@@ -64,3 +67,19 @@ async def test_a_lost_connection_is_503_and_heals(admin: GatewayClient, connecti
     if answer.status_code == 503:
         assert (answer.json()["code"], answer.headers["retry-after"]) == ("database_unavailable", "1")
     await admin.get("/v1/merchants")
+
+
+async def test_a_locked_row_is_504_after_the_deadline_and_not_for_ever(
+    admin: GatewayClient, network: Network, connection: "asyncpg.Connection", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = f"/v1/offers/{network.offer_id}/pause"
+    route = next(r for r in ROUTES if r.template == "/v1/offers/{offer_id}/pause")
+    monkeypatch.setattr(RouteTable, "find", lambda *_: replace(route, deadline_seconds=0.3))
+    async with connection.transaction():
+        await connection.execute("SELECT FROM offer WHERE offer_id = $1 FOR UPDATE", network.offer_id)
+
+        answer = await admin.call("POST", path)
+
+    assert (answer.status_code, answer.json()["code"]) == (504, "upstream_timeout")
+    monkeypatch.undo()
+    assert (await admin.get(f"/v1/offers/{network.offer_id}"))["status"] == "active"
