@@ -1,7 +1,6 @@
 """The redirect, `GET|HEAD /c/{offer_id}/{affiliate_id}`: plain ASGI, a framework would cost more than all the rest."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -42,13 +41,12 @@ _SPECULATED = _ANSWERS.labels("prefetch")
 _REFUSED = _ANSWERS.labels("refused")
 
 
-@dataclass(slots=True)
-class _Headers:
-    user_agent: str = ""
-    referrer: str = ""
-    cookie: str = ""
-    forwarded_for: str = ""
-    is_speculative: bool = False
+class _Headers(NamedTuple):
+    user_agent: str
+    referrer: str
+    cookie: str
+    forwarded_for: str
+    is_speculative: bool
 
 
 class RedirectDoor:
@@ -136,7 +134,7 @@ async def _redirect(send: Send, plan: OfferPlan, location: str, cookie: bytes | 
     headers = [
         (b"location", location.encode("ascii")),
         _NO_STORE,
-        (b"referrer-policy", plan.version.referrer_policy.encode("ascii")),
+        (b"referrer-policy", plan.version.referrer_policy),
         _NO_INDEX,
         _NO_LENGTH,
     ]
@@ -161,21 +159,21 @@ def _read_id(text: str) -> int:
 
 
 def _read_headers(scope: Scope) -> _Headers:
-    found = _Headers()
+    user_agent = referrer = cookie = forwarded_for = ""
+    is_speculative = False
     for name, value in scope["headers"]:
         if name == b"user-agent":
-            found.user_agent = value.decode("latin-1").strip()
+            user_agent = value.decode("latin-1").strip()
         elif name == b"referer":
-            found.referrer = value.decode("latin-1")
+            referrer = value.decode("latin-1")
         elif name == b"cookie":
-            found.cookie = f"{found.cookie}; {value.decode('latin-1')}" if found.cookie else value.decode("latin-1")
+            cookie += f"; {value.decode('latin-1')}"
         elif name == b"x-forwarded-for":
-            more = value.decode("latin-1")
-            found.forwarded_for = f"{found.forwarded_for},{more}" if found.forwarded_for else more
+            forwarded_for += f",{value.decode('latin-1')}"
         elif name in (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"):
             lowered = value.lower()
-            found.is_speculative = found.is_speculative or any(word in lowered for word in _SPECULATIVE)
-    return found
+            is_speculative = is_speculative or any(word in lowered for word in _SPECULATIVE)
+    return _Headers(user_agent, referrer, cookie, forwarded_for, is_speculative)
 
 
 def _visitor_token(cookies: str) -> str | None:

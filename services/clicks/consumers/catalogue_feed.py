@@ -88,7 +88,7 @@ class CatalogueFeed:
             landing=self._landing(event.landing_template, event.click_id_parameter),
             allowed_hosts=AllowedHosts(event.allowed_hosts, allow_loopback_http=self._allow_loopback_http),
             click_id_parameter=event.click_id_parameter,
-            referrer_policy=policy if policy in REFERRER_POLICIES else REFERRER_POLICY_DEFAULT,
+            referrer_policy=(policy if policy in REFERRER_POLICIES else REFERRER_POLICY_DEFAULT).encode("ascii"),
             window_min_seconds=event.window_min_seconds,
             window_max_seconds=event.window_max_seconds,
         )

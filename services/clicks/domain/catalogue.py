@@ -25,14 +25,17 @@ REFERRER_POLICY_DEFAULT: Final = "no-referrer-when-downgrade"
 
 @dataclass(frozen=True, slots=True)
 class OfferVersion:
-    """One immutable version of an offer. window_*_seconds: age of a click that converts, both inclusive."""
+    """One immutable version of an offer. window_*_seconds: age of a click that converts, both inclusive.
+
+    referrer_policy: as the header has it.
+    """
 
     offer_id: int
     version: int
     landing: Landing
     allowed_hosts: AllowedHosts
     click_id_parameter: str
-    referrer_policy: str
+    referrer_policy: bytes
     window_min_seconds: int
     window_max_seconds: int
 

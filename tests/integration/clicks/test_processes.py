@@ -194,7 +194,6 @@ async def test_clicks_buffered_while_postgresql_is_down_are_written_at_the_stop(
         answered = [click_id_of(await client.get("/c/1/3")) for _ in range(3)]
         metrics = (await client.get("/metrics")).text
         process.send_signal(signal.SIGTERM)
-        await asyncio.sleep(0.3)
         await asyncio.to_thread(house.postgres.restart)
 
     assert "tributary_clicks_buffered_clicks 3.0" in metrics
