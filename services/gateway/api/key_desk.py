@@ -3,6 +3,7 @@
 While the database is down, keys verified within the last OUTAGE_GRACE_SECONDS keep opening; others get 503.
 """
 
+import asyncio
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class KeyDesk:
         self._database = database
         self._clock = clock
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
+        self._looking: dict[bytes, asyncio.Task[ApiKey]] = {}
 
     def remembered(self, spelling: str) -> ApiKey | None:
         """The key behind `spelling` if it was verified a moment ago and still opens."""
@@ -55,25 +57,49 @@ class KeyDesk:
         return known is not None and time.monotonic() - known.checked_seconds <= OUTAGE_GRACE_SECONDS
 
     async def verify(self, spelling: str) -> ApiKey:
-        """The key behind `spelling`. Raises Problem 401, the same for every fault, or 503."""
+        """The key behind `spelling`. Raises Problem 401, the same for every fault, or 503.
+
+        Requests that come with one key at once share one look into the database.
+        """
+        spelling_hash = key_hash(spelling)
+        looking = self._looking.get(spelling_hash)
+        if looking is None:
+            looking = asyncio.create_task(self._look_up(spelling))
+            self._looking[spelling_hash] = looking
+            looking.add_done_callback(lambda done: self._stop_sharing(spelling_hash, done))
+        return await asyncio.shield(looking)
+
+    def _stop_sharing(self, spelling_hash: bytes, looking: asyncio.Task[ApiKey]) -> None:
+        if self._looking.get(spelling_hash) is looking:
+            del self._looking[spelling_hash]
+        if not looking.cancelled():
+            looking.exception()  # every caller may have left: nobody else would ask for it
+
+    async def _look_up(self, spelling: str) -> ApiKey:
         key_id = key_id_of(spelling)
         if key_id is None:
             _answers.labels("malformed").inc()
             raise unauthenticated()
+        this_look = asyncio.current_task()
         try:
             key = await look_up_key(self._database, key_id)
         except Exception as fault:
             return self._verified_before(spelling, fault)
         if not key_matches(spelling, key) or key is None or not key.opens_at(self._clock.now()):
-            self.forget(key_id)
+            self._forget_known(key_id)
             _answers.labels("refused").inc()
             raise unauthenticated()
         _answers.labels("verified").inc()
-        self._remember(key)
+        if self._looking.get(key.secret_sha256) is this_look:
+            self._remember(key)  # unless it was forgotten meanwhile: what was read may be older than that
         return key
 
     def forget(self, key_id: str) -> None:
-        """Look this key up again at its next use: it was rotated or revoked."""
+        """Look this key up again at its next use: it was rotated or revoked. A look under way is not believed."""
+        self._looking.clear()
+        self._forget_known(key_id)
+
+    def _forget_known(self, key_id: str) -> None:
         for spelling_hash in [known for known, entry in self._known.items() if entry.key.key_id == key_id]:
             del self._known[spelling_hash]
 

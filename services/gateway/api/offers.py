@@ -73,7 +73,8 @@ async def get_offers(
         )
         shown, following = page_of(offers, limit, lambda offer: {"id": offer.offer_id})
         versions = await find_current_versions(session, shown)
-    items = [_shown(offer, versions[offer.offer_id], caller) for offer in shown if offer.offer_id in versions]
+    with_margin = caller.role != "affiliate"
+    items = [OfferAnswer.of(offer, versions[offer.offer_id], with_margin=with_margin) for offer in shown]
     return Page(items=items, next_cursor=following)
 
 
@@ -165,10 +166,6 @@ async def _change_status(
 async def _with_version(session: Session, offer: Offer, caller: Principal) -> OfferAnswer:
     version = (await find_current_versions(session, [offer]))[offer.offer_id]
     return OfferAnswer.of(offer, version, with_margin=caller.role != "affiliate")
-
-
-def _shown(offer: Offer, version: object, caller: Principal) -> OfferAnswer:
-    return OfferAnswer.of(offer, version, with_margin=caller.role != "affiliate")  # type: ignore[arg-type]
 
 
 def _amendment(body: VersionBody, *, allow_loopback_http: bool) -> Callable[[Offer], Offer]:
