@@ -32,7 +32,7 @@ _IDENTITY: Final[tuple[_Column, ...]] = (
     ("customer_id", "text", lambda c: c.customer_id),
     ("customer_status", "text", lambda c: c.customer_status),
     ("items", "text", lambda c: c.items),
-    ("merchant_subs", "jsonb", lambda c: as_json(c.merchant_subs)),
+    ("merchant_subs", "jsonb", lambda c: as_json(c.merchant_subs) if c.merchant_subs else None),
 )
 _STATE: Final[tuple[_Column, ...]] = (
     ("version", "int", lambda c: c.version),
@@ -50,7 +50,7 @@ _STATE: Final[tuple[_Column, ...]] = (
     ("approve_at", "timestamptz", lambda c: c.approve_at),
     ("reason_code", "text", lambda c: c.reason_code),
     ("has_details", "boolean", lambda c: c.details is not None),
-    ("subs", "jsonb", lambda c: "{}" if c.details is None else as_json(c.details.subs)),
+    ("subs", "jsonb", lambda c: None if c.details is None else as_json(c.details.subs)),
     ("aff_click_id", "text", lambda c: None if c.details is None else c.details.aff_click_id),
     ("source", "text", lambda c: None if c.details is None else c.details.source),
     ("creative", "text", lambda c: None if c.details is None else c.details.creative),
@@ -77,14 +77,12 @@ _UPDATED: Final = (_IDENTITY[0], *_STATE)
 
 UPDATE: Final = (
     "UPDATE conversion SET "  # noqa: S608
-    + ", ".join(f"{name} = given.{name}{'::jsonb' if kind == 'jsonb' else ''}" for name, kind, _ in _STATE)
+    + ", ".join(
+        f"{name} = coalesce(given.{name}, '{{}}')::jsonb" if kind == "jsonb" else f"{name} = given.{name}"
+        for name, kind, _ in _STATE
+    )
     + f" FROM {_given(_UPDATED)} WHERE conversion.id = given.id"
 )
-
-
-def insert_values(conversions: Sequence[Conversion]) -> tuple[list[Any], ...]:
-    """The columns of conversions to insert, in the order of ALL."""
-    return tuple([read(conversion) for conversion in conversions] for _, _, read in ALL)
 
 
 def update_values(conversions: Sequence[Conversion]) -> tuple[list[Any], ...]:

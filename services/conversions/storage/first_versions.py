@@ -13,13 +13,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.conversions.domain.conversion import Conversion
 from services.conversions.storage import conversion_rows as rows
+from shared.contracts.topics import CONVERSIONS
 from shared.runtime.outbox import OutgoingEvent
+
+_DERIVED: Final = {
+    "version": "1",
+    "first_outcome": "outcome",
+    "first_status": "status",
+    "changed_at": "first_received_at",
+    "net_amount_minor": "order_amount_minor",
+}
+"""Columns that follow from others in a first version: encoding arrays is what a group costs most."""
 
 _EXTRA: Final = {
     "steps": "text",
     "actor_kind": "text",
     "actor_key": "text",
-    "topic": "text",
     "event_key": "bytea",
     "event_id": "uuid",
     "payload": "bytea",
@@ -29,28 +38,37 @@ _EXTRA: Final = {
     "reported_event": "text",
     "spelt_click_id": "text",
 }
-_ALL: Final = rows.ALL
-_NAMES: Final = ", ".join(name for name, _, _ in _ALL)
-_GIVEN: Final = ", ".join(
+_GIVEN: Final = tuple(column for column in rows.ALL if column[0] not in _DERIVED)
+_NAMES: Final = ", ".join(name for name, _, _ in rows.ALL)
+_ARRAYS: Final = ", ".join(
     f"${place}::{'text' if kind == 'jsonb' else kind}[]"
-    for place, kind in enumerate([*(kind for _, kind, _ in _ALL), *_EXTRA.values()], start=1)
+    for place, kind in enumerate([*(kind for _, kind, _ in _GIVEN), *_EXTRA.values()], start=1)
 )
+_TOPIC: Final = f"${len(_GIVEN) + len(_EXTRA) + 1}::text"
+
+
+def _value(name: str, kind: str) -> str:
+    if name in _DERIVED:
+        return _DERIVED[name]
+    return f"coalesce({name}, '{{}}')::jsonb" if kind == "jsonb" else name
+
+
 _STATEMENT: Final = f"""
 WITH given AS (
-    SELECT * FROM unnest({_GIVEN}) WITH ORDINALITY AS given({_NAMES}, {", ".join(_EXTRA)}, place)
+    SELECT * FROM unnest({_ARRAYS})
+        WITH ORDINALITY AS given({", ".join([*(name for name, _, _ in _GIVEN), *_EXTRA])}, place)
 ), made AS (
-    INSERT INTO conversion ({_NAMES})
-    SELECT {", ".join(f"{name}::jsonb" if kind == "jsonb" else name for name, kind, _ in _ALL)} FROM given
+    INSERT INTO conversion ({_NAMES}) SELECT {", ".join(_value(name, kind) for name, kind, _ in rows.ALL)} FROM given
     ON CONFLICT (merchant_id, event, dedupe_key) DO NOTHING RETURNING id
 ), recorded AS (
     SELECT given.* FROM given JOIN made USING (id) ORDER BY place
 ), trail AS (
     INSERT INTO conversion_version (conversion_id, version, merchant_id, affiliate_id, at, change, status, outcome,
         actor_kind, actor_key, currency, net_amount_minor, steps)
-    SELECT id, version, merchant_id, affiliate_id, changed_at, 'recorded', status, outcome, actor_kind, actor_key,
-        currency, net_amount_minor, steps::jsonb FROM recorded
+    SELECT id, 1, merchant_id, affiliate_id, first_received_at, 'recorded', status, outcome, actor_kind, actor_key,
+        currency, order_amount_minor, steps::jsonb FROM recorded
 ), events AS (
-    INSERT INTO outbox (topic, key, event_id, payload) SELECT topic, event_key, event_id, payload FROM recorded
+    INSERT INTO outbox (topic, key, event_id, payload) SELECT {_TOPIC}, event_key, event_id, payload FROM recorded
 ), receipts AS (
     INSERT INTO receipt (id, merchant_id, received_at, transport, credential_id, request_id, http_status, outcome,
         conversion_id, status, duplicate, event, order_id, click_id, errors)
@@ -63,7 +81,7 @@ SELECT id FROM made
 
 @dataclass(frozen=True, slots=True)
 class FirstVersion:
-    """A conversion's first version with everything that is written beside it. steps: JSON."""
+    """A conversion's first version with everything that is written beside it. steps: JSON. event: of CONVERSIONS."""
 
     conversion: Conversion
     steps: str
@@ -81,12 +99,12 @@ async def insert_first_versions(session: AsyncSession, firsts: Sequence[FirstVer
     if not firsts:
         return set()
     ordered = sorted(firsts, key=_key)
-    values: list[list[Any]] = list(rows.insert_values([first.conversion for first in ordered]))
+    conversions = [first.conversion for first in ordered]
+    values: list[list[Any]] = [[read(conversion) for conversion in conversions] for _, _, read in _GIVEN]
     values += [
         [first.steps for first in ordered],
         [first.actor_kind for first in ordered],
         [first.actor_key for first in ordered],
-        [first.event.topic for first in ordered],
         [first.event.key for first in ordered],
         [first.event.event_id for first in ordered],
         [first.event.payload for first in ordered],
@@ -97,7 +115,8 @@ async def insert_first_versions(session: AsyncSession, firsts: Sequence[FirstVer
         [first.spelt_click_id for first in ordered],
     ]
     connection = await session.connection()
-    result = await connection.exec_driver_sql(_STATEMENT, tuple(values))
+    arrays = [None if all(value is None for value in column) else column for column in values]
+    result = await connection.exec_driver_sql(_STATEMENT, (*arrays, CONVERSIONS))
     return {row[0] for row in result}
 
 
