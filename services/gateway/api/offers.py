@@ -74,7 +74,9 @@ async def get_offers(
         shown, following = page_of(offers, limit, lambda offer: {"id": offer.offer_id})
         versions = await find_current_versions(session, shown)
     with_margin = caller.role != "affiliate"
-    items = [OfferAnswer.of(offer, versions[offer.offer_id], with_margin=with_margin) for offer in shown]
+    # An offer paused between the two statements is no longer an affiliate's to see.
+    pairs = [(offer, versions[offer.offer_id]) for offer in shown if offer.offer_id in versions]
+    items = [OfferAnswer.of(offer, version, with_margin=with_margin) for offer, version in pairs]
     return Page(items=items, next_cursor=following)
 
 
@@ -164,7 +166,9 @@ async def _change_status(
 
 
 async def _with_version(session: Session, offer: Offer, caller: Principal) -> OfferAnswer:
-    version = (await find_current_versions(session, [offer]))[offer.offer_id]
+    version = (await find_current_versions(session, [offer])).get(offer.offer_id)
+    if version is None:
+        raise NotInCatalogue("offer")
     return OfferAnswer.of(offer, version, with_margin=caller.role != "affiliate")
 
 
