@@ -13,7 +13,7 @@ from tests.e2e.running_platform import RunningPlatform
 LEDGER_TABLES = ("block", "ledger_transaction", "ledger_entry")
 
 
-class Database:
+class OpenDatabase:
     """One service's database, as its superuser. Runs its own event loop, so that sync tests can use it."""
 
     def __init__(self, platform: RunningPlatform, service: str) -> None:
@@ -44,9 +44,9 @@ class Database:
 
 
 @contextmanager
-def database_of(platform: RunningPlatform, service: str) -> Iterator[Database]:
+def database_of(platform: RunningPlatform, service: str) -> Iterator[OpenDatabase]:
     """An open database of `service`."""
-    database = Database(platform, service)
+    database = OpenDatabase(platform, service)
     try:
         yield database
     finally:
