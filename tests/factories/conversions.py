@@ -222,6 +222,8 @@ async def running_conversions(url: str, folder: Path, **environment: Any) -> Asy
 async def _ensure_credentials(staff: Database, sealing: Keyring) -> None:
     now = datetime.now(UTC)
     async with staff.transaction() as session:
+        # Those of the module before were sealed with its own keyring.
+        await session.execute(text("UPDATE postback_credential SET revoked_at = now()"))
         for merchant, secret, token in ((MERCHANT, SECRET, TOKEN), (OTHER_MERCHANT, "whsec_other", "tok_other")):
             signing_id, token_id = new_id(), new_id()
             sealed = seal(sealing, secret.encode(), owner=signing_id)

@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+import orjson
+
 from shared.kernel.errors import InvalidValue
 from shared.kernel.money import Money, is_currency, parse_money
 
@@ -78,9 +80,9 @@ class Postback:
             self.customer_id,
             self.customer_status,
             self.items,
-            sorted((self.subs or {}).items()),
+            sorted(self.subs.items()) if self.subs else [],
         ]
-        return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode("utf-8")).digest()
+        return hashlib.sha256(orjson.dumps(content)).digest()
 
 
 def parse_postback(fields: Mapping[str, Any], merchant_id: int) -> Postback:

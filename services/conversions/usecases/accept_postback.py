@@ -134,16 +134,17 @@ def _first_version(submission: Submission, conversion: Conversion) -> FirstVersi
     arrival, postback, verdict = submission.arrival, submission.postback, submission.verdict
     assert postback is not None
     assert verdict is not None
+    spelling = None if submission.claim is None else submission.claim.spelling
     return FirstVersion(
         conversion=conversion,
         steps=steps_json(verdict.steps),
         actor_kind=arrival.actor.kind,
         actor_key=arrival.actor.key,
-        event=outgoing_event(Change(conversion, "recorded", arrival.actor)),
+        event=outgoing_event(Change(conversion, "recorded", arrival.actor), spelling=spelling),
         transport=arrival.transport,
         request_id=arrival.request_id,
         reported_event=postback.event,
-        spelt_click_id=None if submission.claim is None else submission.claim.spelling,
+        spelt_click_id=spelling,
     )
 
 

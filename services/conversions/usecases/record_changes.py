@@ -23,14 +23,14 @@ async def record_changes(session: Session, changes: Sequence[Change]) -> None:
         await append(session, [outgoing_event(change) for change in changes])
 
 
-def outgoing_event(change: Change) -> OutgoingEvent:
-    """The event that tells of a change, with the whole state after it."""
+def outgoing_event(change: Change, *, spelling: str | None = None) -> OutgoingEvent:
+    """The event that tells of a change, with the whole state after it. spelling: of its click ID, if at hand."""
     state = change.after
-    event = conversion_changed(change)
+    event = conversion_changed(change, spelling)
     return OutgoingEvent(CONVERSIONS, str(state.id).encode("ascii"), event.event_id, encode_event(event))
 
 
-def conversion_changed(change: Change) -> ConversionChangedV1:
+def conversion_changed(change: Change, spelling: str | None = None) -> ConversionChangedV1:
     """`change` in the words of conversions.v1."""
     state, details = change.after, change.after.details
     return ConversionChangedV1(
@@ -47,7 +47,7 @@ def conversion_changed(change: Change) -> ConversionChangedV1:
         offer_id=state.offer_id,
         offer_version=state.offer_version,
         affiliate_id=state.affiliate_id,
-        click_id=spelt_click_id(state),
+        click_id=spelling or spelt_click_id(state),
         clicked_at=state.clicked_at,
         attributed_by=state.attributed_by,
         order_amount=_money(state.order_amount),

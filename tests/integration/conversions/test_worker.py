@@ -133,4 +133,5 @@ async def test_events_come_in_and_go_out(conversions: ConversionsService, postgr
     assert [event["version"] for event in events] == [1, 2, 3, 4]
     assert {event["change"] for event in events[1:]} == {"attributed", "approved", "click_details_added"}
     assert events[-1]["subs"] == {"sub1": "mail"}
+    await conversions.api.follower.load()
     assert conversions.api.desk.catalogue.find_version(offer_id, 1) is not None
