@@ -8,14 +8,16 @@ from typing import Any, Final
 
 import structlog
 from prometheus_client import Counter, Histogram
+from sqlalchemy.exc import DBAPIError
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import new_id
+from shared.runtime.database import is_connection_lost
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter, histogram
-from shared.runtime.problem import Problem, internal_error, problem_of_value, send_problem
+from shared.runtime.problem import Problem, internal_error, problem_of_value, send_problem, unavailable
 
 CLIENT_GONE_STATUS: Final = 499
 """Logged and counted, never sent: the caller left before the answer."""
@@ -110,9 +112,15 @@ class RequestObserver:
             _log_failure(error)
             if status:
                 raise  # the answer has begun: the server breaks the connection, so that nobody takes it for whole
-            await send_problem(send_observed, internal_error(), request_id_of(scope))
+            await send_problem(send_observed, _problem_of_failure(error), request_id_of(scope))
         finally:
             _record(scope, status or CLIENT_GONE_STATUS, time.perf_counter() - started)
+
+
+def _problem_of_failure(error: Exception) -> Problem:
+    """503 when the database went away under the request: the same one may be sent again. Else 500."""
+    is_outage = isinstance(error, (DBAPIError, ConnectionError)) and is_connection_lost(error)
+    return unavailable(code="database_unavailable") if is_outage else internal_error()
 
 
 def _with_request_id(headers: Any, request_id: str) -> list[tuple[bytes, bytes]]:
