@@ -10,7 +10,7 @@ from services.conversions.consumers.click_index import ClickIndexHandler
 from services.conversions.consumers.sweep import Sweep
 from services.conversions.domain.catalogue import Catalogue
 from services.conversions.settings import ConversionsSettings
-from services.conversions.usecases.add_click_details import add_click_details
+from services.conversions.usecases.add_click_details import add_missed_details
 from services.conversions.usecases.approve_validated import approve_validated
 from services.conversions.usecases.attribute_waiting import attribute_waiting
 from services.conversions.usecases.credential_book import CredentialBook
@@ -123,7 +123,7 @@ def build_worker(settings: ConversionsSettings) -> Worker:
             "waiting", attribute_waiting, database=database, clock=clock, every_seconds=ATTRIBUTE_EVERY_SECONDS
         ),
         click_details=Sweep(
-            "click_details", add_click_details, database=database, clock=clock, every_seconds=COMPLETE_EVERY_SECONDS
+            "click_details", add_missed_details, database=database, clock=clock, every_seconds=COMPLETE_EVERY_SECONDS
         ),
         database=database,
     )

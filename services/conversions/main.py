@@ -55,6 +55,7 @@ def app_of(api: Api, settings: ConversionsSettings, health: Health) -> ASGIApp:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(api.desk.rejected.write(), return_exceptions=True)
             await api.close()
 
     json_routes = create_app(title="conversions", settings=settings, health=health, routers=ROUTERS, lifespan=lifespan)

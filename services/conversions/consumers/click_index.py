@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from services.conversions.domain.conversion import ClickDetails
 from services.conversions.storage.click_detail_store import ClickDetailRow, insert_click_details
 from services.conversions.storage.session import Session
-from services.conversions.usecases.add_click_details import BATCH, add_click_details
+from services.conversions.usecases.add_click_details import add_details_of_clicks
 from shared.contracts.clicks import CLICKS_DECODER, ClickRecordedV1
 from shared.contracts.events import EventUndecodable
 from shared.kernel.click_id import ClickIdInvalid, read_click_id
@@ -21,9 +21,9 @@ class ClickIndexHandler:
 
     async def __call__(self, session: Session, batch: Sequence[Received]) -> None:
         """Index the clicks of `batch`; harmless when they come again."""
-        await insert_click_details(session, [_row(received) for received in batch], self._clock.now())
-        while await add_click_details(session, self._clock) == BATCH:
-            pass
+        clicks = [_row(received) for received in batch]
+        await insert_click_details(session, clicks, self._clock.now())
+        await add_details_of_clicks(session, self._clock, [click.click_id for click in clicks])
 
 
 def _row(received: Received) -> ClickDetailRow:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -147,24 +148,32 @@ async def lock_ready_waiting(session: AsyncSession, limit: int) -> list[Conversi
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
-async def lock_without_details(session: AsyncSession, limit: int) -> list[tuple[Conversion, ClickDetails]]:
-    """Conversions that lack the click details that are known by now, with them; skipping what others hold."""
-    result = await session.execute(
-        text(
-            "SELECT conversion.*, d.subs AS d_subs, d.aff_click_id AS d_aff_click_id, d.source AS d_source,"
-            " d.creative AS d_creative FROM conversion JOIN click_detail d USING (click_id)"
-            " WHERE NOT has_details AND conversion.click_id IS NOT NULL"
-            " ORDER BY conversion.id LIMIT :limit FOR UPDATE OF conversion SKIP LOCKED"
-        ),
-        {"limit": limit},
-    )
-    return [
-        (
-            rows.read_conversion(dict(row)),
-            ClickDetails(row["d_subs"], row["d_aff_click_id"], row["d_source"], row["d_creative"]),
-        )
-        for row in result.mappings()
-    ]
+_WITH_DETAILS = (
+    "SELECT conversion.*, d.subs AS d_subs, d.aff_click_id AS d_aff_click_id, d.source AS d_source,"
+    " d.creative AS d_creative FROM conversion JOIN click_detail d USING (click_id)"
+    " WHERE NOT has_details AND conversion.click_id IS NOT NULL AND "
+)
+
+
+async def lock_of_clicks(session: AsyncSession, click_ids: Collection[bytes]) -> list[tuple[Conversion, ClickDetails]]:
+    """Conversions by these clicks that lack their details, with the details that are known, locked."""
+    condition = "conversion.click_id = ANY(:click_ids) ORDER BY conversion.id FOR UPDATE OF conversion"
+    result = await session.execute(text(_WITH_DETAILS + condition), {"click_ids": list(click_ids)})
+    return [_with_details(dict(row)) for row in result.mappings()]
+
+
+async def lock_without_details(
+    session: AsyncSession, since: datetime, limit: int
+) -> list[tuple[Conversion, ClickDetails]]:
+    """Conversions changed since then that lack the details known by now, with them; skipping what others hold."""
+    condition = "changed_at >= :since ORDER BY changed_at LIMIT :limit FOR UPDATE OF conversion SKIP LOCKED"
+    result = await session.execute(text(_WITH_DETAILS + condition), {"since": since, "limit": limit})
+    return [_with_details(dict(row)) for row in result.mappings()]
+
+
+def _with_details(row: dict[str, Any]) -> tuple[Conversion, ClickDetails]:
+    details = ClickDetails(row["d_subs"], row["d_aff_click_id"], row["d_source"], row["d_creative"])
+    return rows.read_conversion(row), details
 
 
 async def find_offer_version_payloads(session: AsyncSession, keys: Collection[str]) -> dict[str, bytes]:

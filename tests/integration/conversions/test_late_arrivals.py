@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from services.conversions.consumers.click_index import ClickIndexHandler
-from services.conversions.usecases.add_click_details import add_click_details
+from services.conversions.usecases.add_click_details import add_missed_details
 from services.conversions.usecases.approve_validated import approve_validated
 from services.conversions.usecases.attribute_waiting import attribute_waiting
 from shared.contracts.clicks import ClickRecordedV1
@@ -180,7 +180,7 @@ async def test_any_order_of_arrival_ends_in_the_same_state(
         else:
             await conversions.client.post(f"/v1/conversions/order:{postback['order_id']}/approve", headers=merchant)
         await step(conversions, attribute_waiting)
-        await step(conversions, add_click_details)
+        await step(conversions, add_missed_details)
 
     for what in (*order, *(w for w in order if w in ("postback", "refund", "approve"))):
         await arrive(what)

@@ -61,6 +61,7 @@ _TABLES = (
     "CREATE INDEX conversion_of_affiliate ON conversion (affiliate_id, id DESC) WHERE affiliate_id IS NOT NULL",
     "CREATE INDEX conversion_of_order ON conversion (merchant_id, order_id) WHERE order_id IS NOT NULL",
     "CREATE INDEX conversion_of_click ON conversion (click_id) WHERE NOT has_details AND click_id IS NOT NULL",
+    "CREATE INDEX conversion_without_details ON conversion (changed_at) WHERE NOT has_details AND click_id IS NOT NULL",
     "CREATE INDEX conversion_to_approve ON conversion (approve_at) WHERE status = 'pending'",
     "CREATE INDEX conversion_waiting ON conversion (id) WHERE status = 'waiting'",
     """
