@@ -161,13 +161,16 @@ class PostgresEventSource:
 
     async def _look_for_more(self) -> None:
         async with self._database.reading() as connection:
-            result = await connection.exec_driver_sql(
-                "SELECT partition, next_offset FROM outbox_head WHERE topic = $1", (self._topic.name,)
-            )
-            self._heads = {row.partition: row.next_offset for row in result}
-            for partition in self._heads:
-                if partition not in self._next and self._contested_until.get(partition, 0.0) < time.monotonic():
-                    self._next[partition] = await self._position(connection, partition)
+            self._heads = await self._read_heads(connection)
+            unknown = [
+                partition
+                for partition in self._heads.keys() - self._next.keys()
+                if self._contested_until.get(partition, 0.0) < time.monotonic()
+            ]
+            for partition in unknown:
+                self._next[partition] = await self._position(connection, partition)
+            if unknown:  # another worker may have moved a position past the heads that were read before it
+                self._heads = await self._read_heads(connection)
         for partition, next_offset in self._next.items():
             if next_offset > self._heads.get(partition, 0):
                 raise PositionOutOfRange(
@@ -175,6 +178,12 @@ class PostgresEventSource:
                     f" {self._heads.get(partition, 0)}: was the producer's database restored to an earlier state?"
                     " Restore the consumer's database to the same point, or reset its positions and replay"
                 )
+
+    async def _read_heads(self, connection: AsyncConnection) -> dict[int, int]:
+        result = await connection.exec_driver_sql(
+            "SELECT partition, next_offset FROM outbox_head WHERE topic = $1", (self._topic.name,)
+        )
+        return {row.partition: row.next_offset for row in result}
 
     async def _position(self, connection: AsyncConnection, partition: int) -> int:
         assert self._positions is not None, "start first"
