@@ -141,7 +141,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     *_keyed(
         "commissions",
-        ADMIN | AFFILIATE | FINANCE,
+        EVERYONE,
         "GET /v1/commissions",
         "GET /v1/commissions/{commission_id}",
         "GET /v1/commissions/{commission_id}/trail",
@@ -152,6 +152,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "commissions",
         ADMIN | FINANCE,
         "GET /v1/ledger",
+        "GET /v1/ledger/blocks",
         "GET /v1/trial-balance",
         deadline_seconds=EXPORT_DEADLINE_SECONDS,
     ),
