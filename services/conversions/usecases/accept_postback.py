@@ -4,7 +4,7 @@ Idempotent by (merchant, event, order id), else (merchant, event, click ID); adj
 adjustment id). Within a group the order of arrival decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -36,6 +36,9 @@ from services.conversions.usecases.judge_postback import Submission, amount_requ
 from services.conversions.usecases.record_changes import outgoing_event, record_changes
 from shared.kernel.ids import new_id
 
+Contents = dict[tuple[UUID, bytes], AcceptedContent]
+"""Later contents that were taken, by conversion and hash."""
+
 
 async def accept_postbacks(session: Session, submissions: Sequence[Submission]) -> list[Answer]:
     """Record what arrived together, and give each its answer, in the order of `submissions`.
@@ -46,11 +49,14 @@ async def accept_postbacks(session: Session, submissions: Sequence[Submission]) 
     conversions: list[Submission] = []
     adjustments: list[Submission] = []
     settled: list[Submission] = []
+    doubtful: list[Submission] = []
     for submission in submissions:
         receipt_id = submission.arrival.receipt_id
         if submission.refusal is not None:
             answers[receipt_id] = refusal_answer(submission, submission.refusal)
             settled.append(submission)
+            if _may_repeat(submission):
+                doubtful.append(submission)
         elif submission.is_test:
             status = None if submission.verdict is None else submission.verdict.status.value
             answers[receipt_id] = Answer(receipt_id, Outcome.TEST, Outcome.TEST.http_status, status=status)
@@ -63,10 +69,32 @@ async def accept_postbacks(session: Session, submissions: Sequence[Submission]) 
         answers |= await _accept_conversions(session, conversions)
     if adjustments:
         answers |= await accept_adjustments(session, adjustments)
+    if doubtful:
+        answers |= await _answer_again_where_taken(session, doubtful)
     others = [*settled, *adjustments]
     if others:
         await insert_receipts(session, [receipt_of(s, answers[s.arrival.receipt_id]) for s in others])
     return [answers[submission.arrival.receipt_id] for submission in submissions]
+
+
+def _may_repeat(submission: Submission) -> bool:
+    """True for a refusal of what may have been taken once: while its offer version was missing, or its key good."""
+    postback = submission.postback
+    has_key = postback is not None and (postback.order_id is not None or submission.claim is not None)
+    return has_key and postback is not None and not postback.is_adjustment
+
+
+async def _answer_again_where_taken(session: Session, refused: Sequence[Submission]) -> dict[UUID, Answer]:
+    """The first answers to those that were taken before with this very content."""
+    known = await lock_by_keys(session, {_key(submission) for submission in refused})
+    contents = await _contents_of(session, known.values())
+    answers = {}
+    for submission in refused:
+        conversion = known.get(_key(submission))
+        again = None if conversion is None else _answer_again(submission, conversion, contents)
+        if again is not None:
+            answers[submission.arrival.receipt_id] = again
+    return answers
 
 
 async def _accept_conversions(session: Session, submissions: Sequence[Submission]) -> dict[UUID, Answer]:
@@ -168,10 +196,7 @@ async def _accept_repeats(session: Session, submissions: Sequence[Submission]) -
     """Answer what names a conversion that exists: again, with a click ID more, or in conflict."""
     keys = {_key(submission): submission for submission in submissions}
     known = await lock_by_keys(session, set(keys))
-    contents = {
-        (content.conversion_id, content.content_hash): content
-        for content in await find_accepted_contents(session, [c.id for c in known.values()])
-    }
+    contents = await _contents_of(session, known.values())
     answers: dict[UUID, Answer] = {}
     for submission in submissions:
         key = _key(submission)
@@ -186,28 +211,29 @@ def _key(submission: Submission) -> ConversionKey:
     return submission.arrival.merchant_id, submission.postback.event_or_default, dedupe_key(submission)
 
 
-async def _answer_repeat(
-    session: Session,
-    submission: Submission,
-    conversion: Conversion,
-    contents: dict[tuple[UUID, bytes], AcceptedContent],
-) -> tuple[Answer, Conversion]:
-    postback = submission.postback
-    assert postback is not None
-    content_hash = postback.content_hash()
+async def _contents_of(session: Session, conversions: Iterable[Conversion]) -> Contents:
+    found = await find_accepted_contents(session, [conversion.id for conversion in conversions])
+    return {(content.conversion_id, content.content_hash): content for content in found}
+
+
+def _answer_again(submission: Submission, conversion: Conversion, contents: Contents) -> Answer | None:
+    """The answer this very content got when it was taken; None for other content."""
+    assert submission.postback is not None
+    content_hash = submission.postback.content_hash()
     if content_hash == conversion.content_hash:
-        first = Answer(
-            conversion.first_receipt_id,
-            conversion.first_outcome,
-            200,
-            conversion.id,
-            conversion.first_status.value,
-            duplicate=True,
-        )
-        return first, conversion
+        receipt_id, outcome, status = conversion.first_receipt_id, conversion.first_outcome, conversion.first_status
+        return Answer(receipt_id, outcome, 200, conversion.id, status.value, duplicate=True)
     accepted = contents.get((conversion.id, content_hash))
-    if accepted is not None:
-        again = Answer(accepted.receipt_id, accepted.outcome, 200, conversion.id, accepted.status, duplicate=True)
+    if accepted is None:
+        return None
+    return Answer(accepted.receipt_id, accepted.outcome, 200, conversion.id, accepted.status, duplicate=True)
+
+
+async def _answer_repeat(
+    session: Session, submission: Submission, conversion: Conversion, contents: Contents
+) -> tuple[Answer, Conversion]:
+    again = _answer_again(submission, conversion, contents)
+    if again is not None:
         return again, conversion
     if not _adds_only_a_click(submission, conversion):
         outcome = Outcome.CONFLICT
@@ -231,7 +257,7 @@ async def _add_click(
     session: Session,
     submission: Submission,
     conversion: Conversion,
-    contents: dict[tuple[UUID, bytes], AcceptedContent],
+    contents: Contents,
 ) -> tuple[Answer, Conversion]:
     """A click ID more for an unattributed conversion: judged as of the first receipt, it makes the next version."""
     claim, arrival, postback = submission.claim, submission.arrival, submission.postback
