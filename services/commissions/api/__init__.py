@@ -1,0 +1,1 @@
+"""The HTTP door of commissions: it reads, and changes nothing."""

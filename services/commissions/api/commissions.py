@@ -1,0 +1,138 @@
+"""`GET /v1/commissions`, one of them, and its trail."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request
+from pydantic import AwareDatetime
+
+from services.commissions.api.commission_answers import (
+    CommissionAnswer,
+    TrailAnswer,
+    commission_answer,
+    trail_answer,
+)
+from services.commissions.api.desk import Reader, desk_of
+from services.commissions.storage.commission_reader import CommissionFilter, StoredCommission
+from services.commissions.usecases.read_commissions import (
+    CommissionNotFound,
+    list_commissions,
+    read_commission,
+    read_trail,
+)
+from shared.runtime.http_app import QueryId, StrictRoute
+from shared.runtime.pagination import (
+    LIMIT_DEFAULT,
+    CursorValue,
+    Page,
+    PageCursor,
+    PageLimit,
+    cursor_parsed,
+    decode_cursor,
+    page_of,
+)
+from shared.runtime.problem import Problem, not_found
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["commissions"])
+Status = Literal["accrued", "approved", "payable", "reversed"]
+
+
+@router.get("/commissions")
+async def get_commissions(
+    request: Request,
+    caller: Reader,
+    limit: PageLimit = LIMIT_DEFAULT,
+    cursor: PageCursor = None,
+    status: Status | None = None,
+    offer_id: QueryId | None = None,
+    affiliate_id: QueryId | None = None,
+    merchant_id: QueryId | None = None,
+    from_at: Annotated[AwareDatetime | None, Query(alias="from")] = None,
+    to_at: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+) -> Page[CommissionAnswer]:
+    """Newest first; from, to: when the conversion was first credited, `to` excluded."""
+    desk = desk_of(request)
+    now = desk.clock.now()
+    wanted = CommissionFilter(
+        merchant_id=_own(caller.merchant_id, merchant_id),
+        affiliate_id=_own(caller.affiliate_id, affiliate_id),
+        offer_id=offer_id,
+        status=status,
+        from_at=from_at,
+        to_at=to_at,
+        before=_read_position(cursor),
+    )
+    async with desk.reading(caller) as session:
+        rows = await list_commissions(session, wanted, now=now, limit=limit)
+    shown, next_cursor = page_of(rows, limit, _position)
+    return Page(items=[commission_answer(row, caller, now) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/commissions/{commission_id}")
+async def get_commission(request: Request, caller: Reader, commission_id: str) -> CommissionAnswer:
+    """One commission; 404 for somebody else's."""
+    desk = desk_of(request)
+    async with desk.reading(caller) as session:
+        try:
+            found = await read_commission(
+                session,
+                _read_id(commission_id),
+                merchant_id=caller.merchant_id,
+                affiliate_id=caller.affiliate_id,
+            )
+        except CommissionNotFound:
+            raise _unknown() from None
+    return commission_answer(found, caller, desk.clock.now())
+
+
+@router.get("/commissions/{commission_id}/trail")
+async def get_trail(request: Request, caller: Reader, commission_id: str) -> TrailAnswer:
+    """Every version that was applied, what priced it, and each ledger transaction with its block."""
+    desk = desk_of(request)
+    async with desk.reading(caller) as session:
+        try:
+            trail = await read_trail(
+                session,
+                _read_id(commission_id),
+                merchant_id=caller.merchant_id,
+                affiliate_id=caller.affiliate_id,
+            )
+        except CommissionNotFound:
+            raise _unknown() from None
+    return trail_answer(trail, caller, desk.clock.now())
+
+
+def _own(own: int | None, asked: int | None) -> int | None:
+    if own is not None and asked not in (None, own):
+        raise not_found("party_not_found", "There is no such party.")
+    return own if own is not None else asked
+
+
+def _read_id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:  # what is no id names nothing
+        raise _unknown() from None
+
+
+def _unknown() -> Problem:
+    return not_found("commission_not_found", "There is no such commission.")
+
+
+def _position(row: StoredCommission) -> dict[str, CursorValue]:
+    return {"at": row.recorded_at.isoformat(), "id": str(row.commission_id)}
+
+
+def _read_position(cursor: str | None) -> tuple[datetime, UUID] | None:
+    if cursor is None:
+        return None
+    position = decode_cursor(cursor, keys=("at", "id"))
+    return cursor_parsed(position, "at", _instant), cursor_parsed(position, "id", UUID)
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant has a zone")
+    return instant

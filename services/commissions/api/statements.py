@@ -1,0 +1,141 @@
+"""`GET /v1/statements`: the list, and, with a period, one statement as JSON or CSV."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+from pydantic import BeforeValidator
+
+from services.commissions.api.desk import Desk, Reader, desk_of, party_asked_for, party_needed
+from services.commissions.api.statement_forms import (
+    CSV_CONTENT_TYPE,
+    file_name,
+    party_document,
+    statement_csv,
+    statement_json,
+)
+from services.commissions.domain.statement import Party, Statement, StatementLine
+from services.commissions.storage.statement_store import ListedStatement, StatementPosition, stream_lines
+from services.commissions.usecases.read_statement import (
+    BlockNotFound,
+    StatementRequest,
+    list_statements,
+    read_statement,
+)
+from shared.kernel.money import Money
+from shared.kernel.period import parse_period
+from shared.runtime.http_app import QueryId, StrictRoute
+from shared.runtime.pagination import (
+    LIMIT_DEFAULT,
+    CursorValue,
+    PageCursor,
+    PageLimit,
+    cursor_integer,
+    cursor_text,
+    decode_cursor,
+    page_document,
+    page_of,
+)
+from shared.runtime.principal import Principal
+from shared.runtime.problem import field_invalid, not_found
+from shared.runtime.wire_model import plain_number
+
+router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["statements"])
+BlockNumber = Annotated[int, Query(ge=1, le=2**53), BeforeValidator(plain_number)]
+Currency = Annotated[str, Query(pattern="^[A-Z]{3}$")]
+
+
+@router.get("/statements")
+async def get_statements(
+    request: Request,
+    caller: Reader,
+    limit: PageLimit = LIMIT_DEFAULT,
+    cursor: PageCursor = None,
+    affiliate_id: QueryId | None = None,
+    merchant_id: QueryId | None = None,
+    period: Annotated[str | None, Query(max_length=7)] = None,
+    currency: Currency | None = None,
+    format: Literal["json", "csv"] | None = None,
+    block: BlockNumber | None = None,
+) -> Response:
+    """Without `period`: which statements there are, newest first. With it: that statement.
+
+    period: a UTC month. currency: needed where the party has several. block: the cut, for an older state of an open
+    period; left out, the newest. format: json (or `Accept: text/csv` and csv).
+    """
+    desk = desk_of(request)
+    party = party_asked_for(caller, affiliate_id=affiliate_id, merchant_id=merchant_id)
+    if period is None:
+        if format == "csv" or block is not None:
+            raise field_invalid("period", "period_needed", "name the month, such as 2026-11")
+        return await _list(desk, caller, party, currency, cursor=cursor, limit=limit)
+    if party is None:
+        raise party_needed()
+    asked = StatementRequest(party, parse_period(period), currency, block)
+    async with desk.reading(caller) as session:
+        try:
+            statement = await read_statement(session, asked)
+        except BlockNotFound:
+            raise not_found("block_not_found", "There is no such block yet.") from None
+    wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
+    return _render(statement, _lines(desk, caller, statement), wants_csv=wants_csv)
+
+
+def _render(statement: Statement, lines: AsyncIterator[StatementLine], *, wants_csv: bool) -> Response:
+    headers = {
+        "Tributary-Block": str(statement.cut.number),
+        "Tributary-Block-Hash": statement.cut.hash.hex(),
+        "Cache-Control": "no-store",
+    }
+    if not wants_csv:
+        return StreamingResponse(statement_json(statement, lines), media_type="application/json", headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{file_name(statement, "csv")}"'
+    return StreamingResponse(statement_csv(statement, lines), media_type=CSV_CONTENT_TYPE, headers=headers)
+
+
+async def _lines(desk: Desk, caller: Principal, statement: Statement) -> AsyncIterator[StatementLine]:
+    """Read in a transaction of their own: behind the cut the ledger never changes."""
+    async with desk.reading(caller) as session:
+        lines = stream_lines(session, statement.party, currency=statement.currency, cut=statement.cut)
+        async for line in lines:
+            yield line
+
+
+async def _list(
+    desk: Desk, caller: Principal, party: Party | None, currency: str | None, *, cursor: str | None, limit: int
+) -> Response:
+    before = _read_position(cursor)
+    async with desk.reading(caller) as session:
+        rows = await list_statements(session, party, currency=currency, before=before, limit=limit)
+    shown, next_cursor = page_of(rows, limit, _position)
+    return JSONResponse(page_document([_listed(row) for row in shown], next_cursor))
+
+
+def _listed(row: ListedStatement) -> dict[str, Any]:
+    return {
+        "party": party_document(row.party),
+        "period": str(row.period),
+        "currency": row.currency,
+        "status": "final" if row.is_final else "open",
+        "block_number": row.block_number,
+        "opening": Money(row.opening_minor, row.currency).decimal_text(),
+        "closing": Money(row.closing_minor, row.currency).decimal_text(),
+    }
+
+
+def _position(row: ListedStatement) -> dict[str, CursorValue]:
+    party = party_document(row.party)
+    return {"period": str(row.period), "party": party["kind"], "id": party["id"], "currency": row.currency}
+
+
+def _read_position(cursor: str | None) -> StatementPosition | None:
+    if cursor is None:
+        return None
+    position = decode_cursor(cursor, keys=("period", "party", "id", "currency"))
+    party_id = cursor_integer(position, "id")
+    if not 0 <= party_id < 2**31:
+        raise field_invalid("cursor", "cursor_invalid", "is not a cursor of this list; start without one")
+    return StatementPosition(
+        cursor_text(position, "period"), cursor_text(position, "party"), party_id, cursor_text(position, "currency")
+    )

@@ -1,0 +1,61 @@
+"""The HTTP process: commissions, balances, statements and the ledger, read only."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+from fastapi import FastAPI
+
+from services.commissions.api import balances, commissions, ledger, statements
+from services.commissions.api.desk import Desk
+from services.commissions.bootstrap import Api, build_api
+from services.commissions.settings import CommissionsSettings
+from shared.runtime.clock import clock_from
+from shared.runtime.health import Health
+from shared.runtime.http_app import create_app
+from shared.runtime.logging import configure_logging
+from shared.runtime.process import run_api
+
+ROUTERS: Final = (commissions.router, balances.router, statements.router, ledger.router)
+
+
+def build_app(settings: CommissionsSettings, health: Health) -> FastAPI:
+    """The whole application of commissions-api."""
+    return app_of(build_api(settings), settings, health)
+
+
+def app_of(api: Api, settings: CommissionsSettings, health: Health) -> FastAPI:
+    """The application around an object graph that is built already."""
+
+    async def check_database() -> str | None:
+        async with api.staff.reading() as connection:
+            await connection.exec_driver_sql("SELECT 1")
+        return None
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.principal_verifier = api.principal_verifier
+        app.state.desk = Desk(clock_from(settings.clock_file), api.tenants, api.staff)
+        following = asyncio.create_task(api.principal_keyring.run())
+        try:
+            yield
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
+            await api.close()
+
+    health.add_check("database", check_database)
+    return create_app(title="commissions", settings=settings, health=health, routers=ROUTERS, lifespan=lifespan)
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    settings = CommissionsSettings()
+    configure_logging("commissions", "api", level=settings.log_level)
+    health = Health()
+    run_api(build_app(settings, health), settings, health=health)
+
+
+if __name__ == "__main__":
+    main()

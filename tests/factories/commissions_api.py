@@ -1,0 +1,64 @@
+"""The commissions API in this process, on a real database, asked as any role."""
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.commissions.bootstrap import build_api
+from services.commissions.main import app_of
+from services.commissions.settings import CommissionsSettings
+from shared.runtime.health import Health
+from shared.runtime.keyring import Keyring
+from shared.runtime.principal import PRINCIPAL_HEADER, Principal, PrincipalSigner, Role
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Asks the API. Roles affiliate and merchant need their id."""
+
+    client: httpx.AsyncClient
+    signer: PrincipalSigner
+
+    async def get(
+        self,
+        path: str,
+        role: Role = "finance",
+        *,
+        merchant_id: int | None = None,
+        affiliate_id: int | None = None,
+        accept: str = "application/json",
+        **query: Any,
+    ) -> httpx.Response:
+        """One request as `role`. A name in `query` may end in `_`: `from_`, or `affiliate_id_` as a parameter."""
+        principal = Principal(role, "k", merchant_id, affiliate_id, "127.0.0.1", "r-1")
+        token = self.signer.sign(principal, audience="commissions", now=datetime.now(UTC))
+        parameters = {name.rstrip("_"): str(value) for name, value in query.items()}
+        return await self.client.get(path, params=parameters, headers={PRINCIPAL_HEADER: token, "Accept": accept})
+
+
+@asynccontextmanager
+async def commissions_api(url: str, folder: Path, *, clock_file: Path | None = None) -> AsyncIterator[Reader]:
+    """The application over ASGI, with its lifespan. clock_file: an instant that stands still."""
+    keyring = folder / "principal.json"
+    keyring.write_text(json.dumps({"signing": 1, "keys": {"1": {"secret": secrets.token_hex(32), "not_after": None}}}))
+    keyring.chmod(0o600)
+    settings = CommissionsSettings.model_validate(
+        {
+            "environment": "test",
+            "broker": "embedded",
+            "clock_file": clock_file,
+            "database_url_commissions": url,
+            "principal_keyring_file": keyring,
+        }
+    )
+    app = app_of(build_api(settings), settings, Health())
+    transport = httpx.ASGITransport(app=app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://c") as client:
+        yield Reader(client, PrincipalSigner(Keyring.load(keyring)))
