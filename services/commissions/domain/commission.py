@@ -53,10 +53,12 @@ def commission_id_of(conversion_id: UUID) -> UUID:
 class Standing:
     """What stands for a commission before a version is applied.
 
+    attribution: (affiliate, offer, offer version), settled by the first credit for good.
     commission, margin: to the affiliate and to the network, never negative. net: of the order, None where the
     conversion has no amount. accrual_id: the ledger transaction that opened it, None where nothing was posted.
     """
 
+    attribution: tuple[int, int, int]
     status: CommissionStatus
     commission: Money
     margin: Money

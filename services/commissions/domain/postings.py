@@ -9,7 +9,7 @@ Order 100.00, affiliate 10 %, network 2 %, in minor units:
     refund after approval                 −1200                                 +1000             +200
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -24,6 +24,7 @@ from services.commissions.domain.ledger import (
     merchant_receivable,
 )
 from services.commissions.domain.terms import Price, PricingImpossible, Term, price
+from shared.kernel.errors import TributaryError
 from shared.kernel.ids import derived_id
 from shared.kernel.money import Money, zero
 
@@ -54,6 +55,17 @@ class CreditVersion:
     hold_days: int
     reason_code: str | None = None
 
+    @property
+    def attribution(self) -> tuple[int, int, int]:
+        """Whom the click credits, and by which offer version."""
+        return self.affiliate_id, self.offer_id, self.offer_version
+
+
+class AttributionChanged(TributaryError):
+    """A version that would move a credit from one affiliate, or offer version, to another."""
+
+    code = "attribution_changed"
+
 
 @dataclass(frozen=True, slots=True)
 class Posted:
@@ -78,8 +90,10 @@ def apply_version(standing: Standing | None, version: CreditVersion) -> Applied:
 
     Pure. An accrual opens a commission, an adjustment posts the difference between the new price and the standing
     one, an approval moves it to payable, a reversal takes back all that stands. Amounts of zero post nothing, but the
-    state still changes. Raises PricingImpossible, TransitionRefused.
+    state still changes. Raises PricingImpossible, TransitionRefused, AttributionChanged.
     """
+    if standing is not None and standing.attribution != version.attribution:
+        raise AttributionChanged("a credited conversion keeps its affiliate and its offer version")
     if version.status not in CREDITED:
         return _reverse(standing, version)
     if standing is not None and standing.status is CommissionStatus.REVERSED:
@@ -109,7 +123,15 @@ def _accrue(version: CreditVersion, target: Price, steps: list[Posted]) -> Stand
         transaction = _transaction(version, TransactionKind.ACCRUAL, entries, None)
         accrual_id = transaction.transaction_id
         steps.append(Posted(transaction, nothing, target, CommissionStatus.ACCRUED))
-    return Standing(CommissionStatus.ACCRUED, target.commission, target.margin, version.net, None, accrual_id)
+    return Standing(
+        version.attribution,
+        CommissionStatus.ACCRUED,
+        target.commission,
+        target.margin,
+        version.net,
+        None,
+        accrual_id,
+    )
 
 
 def _adjust(standing: Standing, version: CreditVersion, target: Price, steps: list[Posted]) -> Standing:
@@ -122,7 +144,7 @@ def _adjust(standing: Standing, version: CreditVersion, target: Price, steps: li
         transaction = _transaction(version, TransactionKind.ADJUSTMENT, entries, standing.accrual_id)
         accrual_id = accrual_id or transaction.transaction_id
         steps.append(Posted(transaction, before, target, standing.status))
-    return Standing(standing.status, target.commission, target.margin, version.net, standing.payable_at, accrual_id)
+    return replace(standing, commission=target.commission, margin=target.margin, net=version.net, accrual_id=accrual_id)
 
 
 def _approve(standing: Standing, version: CreditVersion, steps: list[Posted]) -> Standing:
@@ -137,7 +159,7 @@ def _approve(standing: Standing, version: CreditVersion, steps: list[Posted]) ->
         )
         transaction = _transaction(version, TransactionKind.APPROVAL, entries, None)
         steps.append(Posted(transaction, stands, stands, status))
-    return Standing(status, standing.commission, standing.margin, standing.net, payable_at, standing.accrual_id)
+    return replace(standing, status=status, payable_at=payable_at)
 
 
 def _reverse(standing: Standing | None, version: CreditVersion) -> Applied:
@@ -151,7 +173,7 @@ def _reverse(standing: Standing | None, version: CreditVersion) -> Applied:
     if entries:
         transaction = _transaction(version, TransactionKind.REVERSAL, entries, standing.accrual_id)
         posted = (Posted(transaction, before, nothing, status),)
-    after = Standing(status, nothing.commission, nothing.margin, version.net, standing.payable_at, standing.accrual_id)
+    after = replace(standing, status=status, commission=nothing.commission, margin=nothing.margin, net=version.net)
     return Applied(after, posted)
 
 
@@ -177,9 +199,7 @@ def _credit_entries(
 
 
 def _with_net(standing: Standing, net: Money | None) -> Standing:
-    return Standing(
-        standing.status, standing.commission, standing.margin, net, standing.payable_at, standing.accrual_id
-    )
+    return standing if standing.net == net else replace(standing, net=net)
 
 
 def _transaction(

@@ -16,7 +16,7 @@ _ARRIVAL_LOCK: Final = 0x7472_6962_6F66_7672
 
 @dataclass(frozen=True, slots=True)
 class ParkedRow:
-    """One version of a conversion that waits. reason: `version_gap` or `offer_version_missing`."""
+    """One version of a conversion that waits. reason: `version_gap`, `offer_version_missing` or `refused`."""
 
     conversion_id: UUID
     version: int
@@ -173,12 +173,13 @@ async def find_standings(session: Session, conversion_ids: Sequence[UUID]) -> di
     """What stands for each conversion that has a commission. Their conversions must be locked."""
     connection = await session.connection()
     result = await connection.exec_driver_sql(
-        "SELECT conversion_id, status, currency, commission_minor, margin_minor, net_minor, net_currency, payable_at,"
-        " accrual_id FROM commission WHERE conversion_id = ANY ($1::uuid[])",
+        "SELECT conversion_id, affiliate_id, offer_id, offer_version, status, currency, commission_minor, margin_minor,"
+        " net_minor, net_currency, payable_at, accrual_id FROM commission WHERE conversion_id = ANY ($1::uuid[])",
         (list(conversion_ids),),
     )
     return {
         row.conversion_id: Standing(
+            attribution=(row.affiliate_id, row.offer_id, row.offer_version),
             status=CommissionStatus(row.status),
             commission=Money(row.commission_minor, row.currency),
             margin=Money(row.margin_minor, row.currency),

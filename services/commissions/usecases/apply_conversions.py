@@ -20,6 +20,7 @@ from services.commissions.usecases.write_posting import AppliedVersion, Conversi
 from shared.contracts.catalogue import MoneyV1
 from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
 from shared.kernel.clock import Clock
+from shared.kernel.errors import TributaryError
 from shared.kernel.money import Money
 from shared.runtime.database import Session
 
@@ -42,9 +43,10 @@ async def apply_conversions(
     """Apply what is next for each conversion, park what must wait; gives how many ledger transactions were posted.
 
     arriving: in any order, with repeats: a version that was applied before changes nothing. again: conversions whose
-    parked versions may go on now. A version waits while the one before it, or its offer version, is missing.
+    parked versions may go on now. A version waits while the one before it, or its offer version, is missing. One that
+    waited and turns out never to be applicable stays parked as `refused`, so that what released it is not blamed.
     All of it in the caller's transaction: one posting, one block; nothing posted, no block.
-    Raises: PricingImpossible, TransitionRefused for a version that can never be applied.
+    Raises: PricingImpossible, TransitionRefused for an arriving version that can never be applied.
     """
     conversion_ids = sorted({version.conversion_id for version in arriving} | set(again))
     if not conversion_ids:
@@ -66,7 +68,7 @@ async def apply_conversions(
 
 async def _find_waiting(session: Session, conversion_ids: Sequence[UUID]) -> list[ConversionVersion]:
     parked = await find_parked(session, conversion_ids)
-    return [ConversionVersion(CONVERSIONS_DECODER.decode(row.payload), row.payload) for row in parked]
+    return [ConversionVersion(CONVERSIONS_DECODER.decode(row.payload), row.payload, has_waited=True) for row in parked]
 
 
 def _offer_versions_of(versions: Iterable[ConversionVersion]) -> set[tuple[int, int]]:
@@ -94,18 +96,24 @@ def _apply_in_order(
     known: Mapping[tuple[int, int], OfferVersion],
 ) -> None:
     expected = last_version + 1
-    missing_offer_version = False
+    is_blocked = False
     for number in sorted(each for each in candidates if each > last_version):
         version = candidates[number]
         key = _offer_version_key(version.event)
-        if number != expected or missing_offer_version:
+        if number != expected or is_blocked:
             batch.parked.append(_parked(version, "version_gap"))
             continue
         if version.event.status in CREDITED and key is not None and key not in known:
-            missing_offer_version = True
+            is_blocked = True
             batch.parked.append(_parked(version, "offer_version_missing"))
             continue
-        batch.applied.append(_apply(batch, version, None if key is None else known.get(key)))
+        try:
+            batch.applied.append(_apply(batch, version, None if key is None else known.get(key)))
+        except TributaryError:
+            if not version.has_waited:
+                raise  # the event in hand is the culprit, and becomes the dead letter
+            is_blocked = True
+            batch.parked.append(_parked(version, "refused"))
         expected += 1
 
 
@@ -114,13 +122,14 @@ def _apply(batch: _Batch, version: ConversionVersion, offer_version: OfferVersio
     event = version.event
     if before is None and event.status not in CREDITED:
         return AppliedVersion(version, None, Applied(None, ()), None)
-    outcome = apply_version(before, _credit_version(version, offer_version))
+    outcome = apply_version(before, credit_version(version, offer_version))
     batch.standings[version.conversion_id] = outcome.standing
     priced = None if offer_version is None else offer_version.terms.get(event.conversion_event)
     return AppliedVersion(version, before, outcome, None if priced is None else priced.source)
 
 
-def _credit_version(version: ConversionVersion, offer_version: OfferVersion | None) -> CreditVersion:
+def credit_version(version: ConversionVersion, offer_version: OfferVersion | None) -> CreditVersion:
+    """What a version says, with the term of its offer version. Raises PricingImpossible where it names no affiliate."""
     event = version.event
     if event.affiliate_id is None or event.offer_id is None or event.offer_version is None:
         raise PricingImpossible("a credited conversion names its affiliate and its offer version")

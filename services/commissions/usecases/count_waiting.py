@@ -6,12 +6,12 @@ from services.commissions.storage.commission_store import count_parked
 from shared.runtime.database import Session
 from shared.runtime.metrics import gauge
 
-REASONS: Final = ("version_gap", "offer_version_missing")
+REASONS: Final = ("version_gap", "offer_version_missing", "refused")
 
 _waiting = gauge(
     "conversions_waiting",
     unit="versions",
-    meaning="Versions of conversions that wait for the one before, or for their offer version",
+    meaning="Versions of conversions that wait: for the one before, for their offer version, or refused for good",
     labels=["reason"],
 )
 

@@ -28,24 +28,28 @@ class OfferVersions:
         for want of a version cannot miss its arrival. Call before taking row locks.
         """
         wanted = set(keys)
-        missing = wanted - self._at_hand.keys()
-        if missing:
-            missing -= await self._read(session, missing)
-        if missing:
+        found = {key: self._at_hand[key] for key in wanted if key in self._at_hand}
+        if wanted - found.keys():
+            found |= await self._read(session, wanted - found.keys())
+        if wanted - found.keys():
             await lock_offer_version_arrivals(session)
-            await self._read(session, missing)
-        return {key: self._at_hand[key] for key in wanted if key in self._at_hand}
-
-    async def _read(self, session: Session, keys: set[tuple[int, int]]) -> set[tuple[int, int]]:
-        stored = await find_projected(session, [offer_version_key(*key) for key in sorted(keys)])
-        found = {key for key in keys if offer_version_key(*key) in stored}
-        for key in found:
-            offer_version = _decode(stored[offer_version_key(*key)])
-            if offer_version is not None:
-                self._at_hand[key] = offer_version
-        while len(self._at_hand) > OFFER_VERSIONS_AT_HAND_MAX + len(keys):
-            self._at_hand.popitem(last=False)
+            found |= await self._read(session, wanted - found.keys())
         return found
+
+    async def find_stored(self, session: Session, key: tuple[int, int]) -> OfferVersion | None:
+        """One that has arrived, for readers that park nothing: takes no lock."""
+        if key not in self._at_hand:
+            return (await self._read(session, {key})).get(key)
+        return self._at_hand[key]
+
+    async def _read(self, session: Session, keys: Iterable[tuple[int, int]]) -> dict[tuple[int, int], OfferVersion]:
+        stored = await find_projected(session, [offer_version_key(*key) for key in sorted(keys)])
+        read = {key: _decode(stored[name]) for key in keys if (name := offer_version_key(*key)) in stored}
+        usable = {key: offer_version for key, offer_version in read.items() if offer_version is not None}
+        self._at_hand.update(usable)
+        while len(self._at_hand) > OFFER_VERSIONS_AT_HAND_MAX:
+            self._at_hand.popitem(last=False)
+        return usable
 
 
 def _decode(payload: bytes) -> OfferVersion | None:

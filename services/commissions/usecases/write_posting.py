@@ -26,10 +26,11 @@ from shared.runtime.outbox import OutgoingEvent, append
 
 @dataclass(frozen=True, slots=True)
 class ConversionVersion:
-    """One event and its bytes as they came, which the step keeps as its input."""
+    """One event and its bytes as they came, which the step keeps as its input. has_waited: it was parked until now."""
 
     event: ConversionChangedV1
     payload: bytes
+    has_waited: bool = False
 
     @property
     def conversion_id(self) -> UUID:

@@ -146,3 +146,33 @@ async def test_the_offer_version_of_the_click_decides(worker_database: Database)
 
     assert (await balances(worker_database, [old]))["affiliate_pending:3 EUR"] == -1000
     assert (await balances(worker_database, [new]))["affiliate_pending:3 EUR"] == -100
+
+
+async def test_a_version_that_waited_and_can_never_be_applied_blames_nobody_else(worker_database: Database) -> None:
+    """The offer version that releases it is learnt, the version before it is credited; it stays where it is seen."""
+    desk, offer_id, one, two = Desk(worker_database), fresh_id(), uuid4(), uuid4()
+
+    await desk.convert(conversion(1, conversion_id=one, offer_id=offer_id, event="never_agreed"))
+    await desk.convert(conversion(2, conversion_id=two, offer_id=offer_id, event="never_agreed"))
+    await desk.publish(offer_version(offer_id))
+    await desk.convert(conversion(1, conversion_id=two, offer_id=offer_id, ordered=euros(10_000)))
+
+    waiting = "SELECT conversion_id, version, reason FROM parked_event WHERE conversion_id = ANY ($1::uuid[])"
+    assert set(await query(worker_database, waiting, [one, two])) == {(one, 1, "refused"), (two, 2, "refused")}
+    assert (await balances(worker_database, [two]))["affiliate_pending:3 EUR"] == -1000
+
+
+@pytest.mark.parametrize("changed", [{"affiliate_id": 4}, {"offer_version": 2}])
+async def test_a_credit_never_moves_to_another_affiliate_or_offer_version(
+    worker_database: Database, changed: dict[str, int]
+) -> None:
+    desk, offer_id, one = Desk(worker_database), fresh_id(), uuid4()
+    await desk.publish(offer_version(offer_id), offer_version(offer_id, 2))
+    await desk.convert(conversion(1, conversion_id=one, offer_id=offer_id, ordered=euros(10_000)))
+
+    with pytest.raises(UnprocessableEvent, match="attribution_changed"):
+        await desk.convert(
+            conversion(2, "approved", conversion_id=one, offer_id=offer_id, ordered=euros(10_000), **changed)  # type: ignore[arg-type]
+        )
+
+    assert (await balances(worker_database, [one]))["affiliate_pending:3 EUR"] == -1000

@@ -143,3 +143,25 @@ async def test_blocks_are_gapless_and_chained(worker_database: Database) -> None
     assert [row[0] for row in rows] == list(range(1, len(rows) + 1))
     assert [row[1] for row in rows[1:]] == [row[2] for row in rows[:-1]]
     assert [row[3] for row in rows] == sorted(row[3] for row in rows)  # type: ignore[type-var]
+
+
+async def test_a_sealed_posting_takes_no_more_transactions(worker_database: Database) -> None:
+    desk, offer_id = Desk(worker_database), fresh_id()
+    await desk.publish(offer_version(offer_id))
+    await desk.convert(conversion(conversion_id=uuid4(), offer_id=offer_id, ordered=euros(100)))
+    [(posting_id,)] = await query(worker_database, "SELECT posting_id FROM block ORDER BY number DESC LIMIT 1")
+
+    late = uuid4()
+
+    async def post_late() -> None:
+        async with worker_database.transaction() as session:
+            connection = await session.connection()
+            await connection.exec_driver_sql(_HEADER, (late, posting_id))
+            await connection.exec_driver_sql(
+                "INSERT INTO ledger_entry (transaction_id, n, account, currency, amount_minor)"
+                " VALUES ($1, 1, 'a', 'EUR', 1), ($1, 2, 'b', 'EUR', -1)",
+                (late,),
+            )
+
+    with pytest.raises(DBAPIError, match="no block of its own"):
+        await post_late()

@@ -55,7 +55,8 @@ _LEDGER = (
         booked_at timestamptz NOT NULL,
         previous_hash bytea NOT NULL CHECK (octet_length(previous_hash) = 32),
         entries_hash bytea NOT NULL CHECK (octet_length(entries_hash) = 32),
-        hash bytea NOT NULL CHECK (octet_length(hash) = 32)
+        hash bytea NOT NULL CHECK (octet_length(hash) = 32),
+        xid bigint NOT NULL DEFAULT pg_current_xact_id()::text::bigint
     )
     """,
     "CREATE INDEX block_booked ON block (booked_at)",
@@ -89,8 +90,8 @@ _GUARDS = (
     CREATE FUNCTION refuse_empty() RETURNS trigger LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
     BEGIN
         IF NOT EXISTS (SELECT 1 FROM ledger_entry WHERE transaction_id = NEW.transaction_id)
-           OR NOT EXISTS (SELECT 1 FROM block WHERE posting_id = NEW.posting_id) THEN
-            RAISE EXCEPTION 'ledger transaction % has no entries or no block', NEW.transaction_id
+           OR NOT EXISTS (SELECT 1 FROM block WHERE posting_id = NEW.posting_id AND xid = NEW.xid) THEN
+            RAISE EXCEPTION 'ledger transaction % has no entries or no block of its own', NEW.transaction_id
             USING errcode = 'check_violation';
         END IF;
         RETURN NULL;
@@ -179,7 +180,7 @@ _COMMISSIONS = (
         conversion_id uuid NOT NULL,
         version integer NOT NULL,
         payload bytea NOT NULL,
-        reason text NOT NULL CHECK (reason IN ('version_gap', 'offer_version_missing')),
+        reason text NOT NULL CHECK (reason IN ('version_gap', 'offer_version_missing', 'refused')),
         offer_id integer,
         offer_version integer,
         parked_at timestamptz NOT NULL,
@@ -200,6 +201,7 @@ _INSERTABLE = {
     "ledger_transaction": "transaction_id, posting_id, kind, commission_id, conversion_id, conversion_version,"
     " offer_id, offer_version, reverses, occurred_at, reason_code",
     "ledger_entry": "transaction_id, n, account, merchant_id, affiliate_id, currency, amount_minor, payable_at",
+    "block": "number, posting_id, booked_at, previous_hash, entries_hash, hash",
 }
 
 
@@ -228,7 +230,7 @@ _GRANTS = (
         f"GRANT INSERT ({columns}) ON {table} TO commissions_worker, commissions_staff"
         for table, columns in _INSERTABLE.items()
     ),
-    "GRANT INSERT ON block, period_close TO commissions_worker, commissions_staff",
+    "GRANT INSERT ON period_close TO commissions_worker, commissions_staff",
     "GRANT INSERT, UPDATE ON commission, applied_conversion TO commissions_worker, commissions_staff",
     "GRANT INSERT ON commission_step TO commissions_worker, commissions_staff",
     "GRANT SELECT ON applied_conversion, parked_event TO commissions_worker, commissions_staff",

@@ -1,0 +1,88 @@
+"""Reprice everything from its stored inputs, and find the first posting that says something else."""
+
+from uuid import UUID
+
+from services.commissions.domain.commission import Standing
+from services.commissions.domain.ledger import LedgerTransaction
+from services.commissions.domain.postings import CREDITED, apply_version
+from services.commissions.storage.step_reader import (
+    PostedEntry,
+    PostedTransaction,
+    RecordedStep,
+    find_transaction_without_step,
+    stream_steps,
+)
+from services.commissions.usecases.apply_conversions import credit_version
+from services.commissions.usecases.find_offer_versions import OfferVersions
+from services.commissions.usecases.verify_ledger import LedgerBroken, LedgerFault
+from services.commissions.usecases.write_posting import ConversionVersion
+from shared.contracts.conversions import CONVERSIONS_DECODER
+from shared.contracts.events import EventUndecodable
+from shared.kernel.errors import TributaryError
+from shared.runtime.database import Session
+
+
+async def recompute_ledger(session: Session, offer_versions: OfferVersions) -> int:
+    """Apply every stored version again, in memory, under its offer version; gives how many versions were repriced.
+
+    Inputs: the bytes of each conversion's versions, and the offer versions of the stored catalogue. Raises
+    LedgerBroken where a version is missing, or posts other transactions than the ledger has (I5).
+    """
+    standing: Standing | None = None
+    last: tuple[UUID, int] | None = None
+    count = 0
+    async for step in stream_steps(session):
+        if last is None or last[0] != step.conversion_id:
+            standing, expected = None, 1
+        else:
+            expected = last[1] + 1
+        if step.version != expected:
+            raise _broken(step, f"version {expected} of its conversion is missing")
+        standing = await _recompute(session, step, standing, offer_versions)
+        last, count = (step.conversion_id, step.version), count + 1
+    unknown = await find_transaction_without_step(session)
+    if unknown is not None:
+        raise LedgerBroken(LedgerFault(f"ledger_transaction {unknown}", "no applied version accounts for it"))
+    return count
+
+
+async def _recompute(
+    session: Session, step: RecordedStep, standing: Standing | None, offer_versions: OfferVersions
+) -> Standing | None:
+    try:
+        version = ConversionVersion(CONVERSIONS_DECODER.decode(step.payload), step.payload)
+    except EventUndecodable as fault:
+        raise _broken(step, str(fault)) from None
+    event = version.event
+    if standing is None and event.status not in CREDITED:
+        _compare(step, ())
+        return None
+    key = (event.offer_id or 0, event.offer_version or 0)
+    known = await offer_versions.find_stored(session, key)
+    try:
+        outcome = apply_version(standing, credit_version(version, known))
+    except TributaryError as refused:
+        raise _broken(step, f"cannot be repriced: {refused}") from None
+    _compare(step, tuple(posted.transaction for posted in outcome.posted))
+    return outcome.standing
+
+
+def _compare(step: RecordedStep, computed: tuple[LedgerTransaction, ...]) -> None:
+    expected = {transaction.transaction_id: _posted(transaction) for transaction in computed}
+    found = {posted.transaction_id: posted for posted in step.posted}
+    for transaction_id in sorted(expected.keys() | found.keys()):
+        if expected.get(transaction_id) != found.get(transaction_id):
+            missing = "is not in the ledger" if transaction_id not in found else "is not what its inputs come to"
+            raise _broken(step, f"ledger_transaction {transaction_id} {missing}")
+
+
+def _posted(transaction: LedgerTransaction) -> PostedTransaction:
+    entries = tuple(
+        PostedEntry(str(entry.account), entry.currency, entry.amount_minor, entry.payable_at)
+        for entry in transaction.entries
+    )
+    return PostedTransaction(transaction.transaction_id, transaction.kind.value, transaction.occurred_at, entries)
+
+
+def _broken(step: RecordedStep, reason: str) -> LedgerBroken:
+    return LedgerBroken(LedgerFault(f"commission_step {step.conversion_id} version {step.version}", reason))
