@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from uuid import UUID
 
 from services.commissions.usecases.apply_conversions import apply_conversions
 from services.commissions.usecases.find_offer_versions import OfferVersions
@@ -33,13 +32,12 @@ class ConversionsHandler:
 
 def _read(received: Received) -> ConversionVersion:
     event: ConversionChangedV1 = CONVERSIONS_DECODER.decode(received.payload)
-    try:
-        UUID(event.conversion_id)
-    except ValueError:
-        raise UnprocessableEvent("conversion_id is not a UUID") from None
     parties = (event.merchant_id, event.affiliate_id, event.offer_id)
     if event.version < 1 or not all(is_party_id(party) for party in parties if party is not None):
         raise UnprocessableEvent("version or a party's id is out of range")
     if event.occurred_at.utcoffset() != timedelta(0):
         raise UnprocessableEvent("occurred_at must be in UTC")
-    return ConversionVersion(event, received.payload)
+    try:
+        return ConversionVersion(event, received.payload)
+    except ValueError:
+        raise UnprocessableEvent("conversion_id is not a UUID") from None

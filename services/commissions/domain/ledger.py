@@ -5,7 +5,6 @@ Debit is positive, credit negative. Nothing here is ever changed; a correction i
 
 import hashlib
 import struct
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -111,11 +110,11 @@ class LedgerTransaction:
     def __post_init__(self) -> None:
         if not ENTRIES_MIN <= len(self.entries) <= ENTRIES_MAX:
             raise TransactionUnbalanced(f"a transaction has {ENTRIES_MIN} to {ENTRIES_MAX} entries")
-        if any(entry.amount_minor == 0 for entry in self.entries):
-            raise TransactionUnbalanced("an entry moves something")
-        sums: Counter[str] = Counter()
+        sums: dict[str, int] = {}
         for entry in self.entries:
-            sums[entry.currency] += entry.amount_minor
+            if entry.amount_minor == 0:
+                raise TransactionUnbalanced("an entry moves something")
+            sums[entry.currency] = sums.get(entry.currency, 0) + entry.amount_minor
         if any(sums.values()):
             raise TransactionUnbalanced("a transaction sums to zero in each currency")
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from services.commissions.domain.catalogue import OfferVersion
-from services.commissions.domain.commission import Standing, commission_id_of
+from services.commissions.domain.commission import Standing
 from services.commissions.domain.postings import CREDITED, Applied, CreditVersion, apply_version
 from services.commissions.domain.terms import PricingImpossible
 from services.commissions.storage.commission_store import (
@@ -136,7 +136,7 @@ def credit_version(version: ConversionVersion, offer_version: OfferVersion | Non
     priced = offer_version.terms.get(event.conversion_event) if offer_version is not None else None
     return CreditVersion(
         event_id=event.event_id,
-        commission_id=commission_id_of(version.conversion_id),
+        commission_id=version.commission_id,
         conversion_id=version.conversion_id,
         version=event.version,
         status=event.status,
