@@ -7,7 +7,6 @@ from typing import Final
 from services.conversions.api.desk import Desk
 from services.conversions.consumers.catalogue_feed import CatalogueFeed
 from services.conversions.consumers.click_index import ClickIndexHandler
-from services.conversions.consumers.sweep import Sweep
 from services.conversions.domain.catalogue import Catalogue
 from services.conversions.settings import ConversionsSettings
 from services.conversions.usecases.add_click_details import add_missed_details
@@ -25,6 +24,7 @@ from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.projection import ProjectionFollower, apply_projection
 from shared.runtime.relay import Relay
+from shared.runtime.sweep import Sweep
 
 INDEX_BATCH_CLICKS: Final = 2_000
 APPROVE_EVERY_SECONDS: Final = 1.0

@@ -14,7 +14,6 @@ from services.conversions.domain.conversion import Actor, Conversion
 from services.conversions.domain.reason_codes import parse_reason_code
 from services.conversions.domain.transitions import Action, Status, TransitionRefused
 from services.conversions.storage.idempotency_store import KeptAnswer, find_kept_answer, keep_answer, try_lock_key
-from services.conversions.storage.session import Session
 from services.conversions.usecases.change_conversion import (
     AdjustmentConflict,
     Requested,
@@ -23,6 +22,7 @@ from services.conversions.usecases.change_conversion import (
 )
 from services.conversions.usecases.find_target import ConversionNotFound, lock_target
 from shared.kernel.money import Money, parse_money
+from shared.runtime.database import Session
 from shared.runtime.http_app import MoneyModel, PlainText, StrictModel, StrictRoute
 from shared.runtime.principal import Principal, require_role, tenant_of
 from shared.runtime.problem import Problem, conflict, field_invalid, not_found, role_not_allowed

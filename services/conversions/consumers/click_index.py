@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 from services.conversions.domain.conversion import ClickDetails
 from services.conversions.storage.click_detail_store import ClickDetailRow, insert_click_details
-from services.conversions.storage.session import Session
 from services.conversions.usecases.add_click_details import add_details_of_clicks
 from shared.contracts.clicks import CLICKS_DECODER, ClickRecordedV1
 from shared.contracts.events import EventUndecodable
 from shared.kernel.click_id import ClickIdInvalid, read_click_id
 from shared.kernel.clock import Clock
 from shared.runtime.consumer import Received
+from shared.runtime.database import Session
 
 
 class ClickIndexHandler:

@@ -4,10 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.conversions.domain.conversion import ClickDetails
 from services.conversions.storage.conversion_rows import as_json
+from shared.runtime.database import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ ON CONFLICT DO NOTHING
 _FIND = "SELECT click_id, subs, aff_click_id, source, creative FROM click_detail WHERE click_id = ANY($1::bytea[])"
 
 
-async def insert_click_details(session: AsyncSession, clicks: Sequence[ClickDetailRow], now: datetime) -> None:
+async def insert_click_details(session: Session, clicks: Sequence[ClickDetailRow], now: datetime) -> None:
     """Add the clicks that are not there yet."""
     connection = await session.connection()
     await connection.exec_driver_sql(
@@ -48,7 +47,7 @@ async def insert_click_details(session: AsyncSession, clicks: Sequence[ClickDeta
     )
 
 
-async def find_click_details(session: AsyncSession, click_ids: Collection[bytes]) -> dict[bytes, ClickDetails]:
+async def find_click_details(session: Session, click_ids: Collection[bytes]) -> dict[bytes, ClickDetails]:
     """What is known by now of these clicks."""
     if not click_ids:
         return {}

@@ -7,10 +7,10 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.conversions.domain.conversion import Conversion
 from services.conversions.storage.conversion_rows import read_conversion
+from shared.runtime.database import Session
 
 Conditions = Sequence[tuple[str, str, Any]]
 Rows = list[Mapping[str, Any]]
@@ -45,7 +45,7 @@ class ReceiptFilter:
     before: UUID | None = None
 
 
-async def list_conversions(session: AsyncSession, wanted: ConversionFilter, limit: int) -> list[Conversion]:
+async def list_conversions(session: Session, wanted: ConversionFilter, limit: int) -> list[Conversion]:
     """Those that match, newest first: one more than `limit` when there are more."""
     conditions = (
         ("merchant_id = :merchant_id", "merchant_id", wanted.merchant_id),
@@ -60,14 +60,14 @@ async def list_conversions(session: AsyncSession, wanted: ConversionFilter, limi
     return [read_conversion(row) for row in await _newest(session, "conversion", conditions, limit)]
 
 
-async def find_conversion(session: AsyncSession, conversion_id: UUID) -> Conversion | None:
+async def find_conversion(session: Session, conversion_id: UUID) -> Conversion | None:
     """The conversion, or None when there is none the session may see."""
     result = await session.execute(text("SELECT * FROM conversion WHERE id = :id"), {"id": conversion_id})
     row = result.mappings().first()
     return None if row is None else read_conversion(dict(row))
 
 
-async def list_versions(session: AsyncSession, conversion_id: UUID) -> Rows:
+async def list_versions(session: Session, conversion_id: UUID) -> Rows:
     """The trail of a conversion, oldest first."""
     result = await session.execute(
         text("SELECT * FROM conversion_version WHERE conversion_id = :id ORDER BY version"), {"id": conversion_id}
@@ -75,7 +75,7 @@ async def list_versions(session: AsyncSession, conversion_id: UUID) -> Rows:
     return [dict(row) for row in result.mappings()]
 
 
-async def list_receipts(session: AsyncSession, wanted: ReceiptFilter, limit: int) -> Rows:
+async def list_receipts(session: Session, wanted: ReceiptFilter, limit: int) -> Rows:
     """Receipts that match, newest first: one more than `limit` when there are more."""
     conditions = (
         ("merchant_id = :merchant_id", "merchant_id", wanted.merchant_id),
@@ -88,16 +88,14 @@ async def list_receipts(session: AsyncSession, wanted: ReceiptFilter, limit: int
     return await _newest(session, "receipt", conditions, limit)
 
 
-async def find_receipt(session: AsyncSession, receipt_id: UUID) -> Mapping[str, Any] | None:
+async def find_receipt(session: Session, receipt_id: UUID) -> Mapping[str, Any] | None:
     """The receipt, or None when there is none the session may see."""
     result = await session.execute(text("SELECT * FROM receipt WHERE id = :id"), {"id": receipt_id})
     row = result.mappings().first()
     return None if row is None else dict(row)
 
 
-async def list_unauthenticated(
-    session: AsyncSession, *, merchant_id: int | None, before: UUID | None, limit: int
-) -> Rows:
+async def list_unauthenticated(session: Session, *, merchant_id: int | None, before: UUID | None, limit: int) -> Rows:
     """The last unauthenticated postbacks in a merchant's name, newest first: one more than `limit` when more."""
     conditions = (("merchant_id = :merchant_id", "merchant_id", merchant_id), ("id < :before", "before", before))
     return await _newest(session, "unauthenticated_postback", conditions, limit)
@@ -106,7 +104,7 @@ async def list_unauthenticated(
 _TABLES: Final = frozenset({"conversion", "receipt", "unauthenticated_postback"})
 
 
-async def _newest(session: AsyncSession, table: str, conditions: Conditions, limit: int) -> Rows:
+async def _newest(session: Session, table: str, conditions: Conditions, limit: int) -> Rows:
     assert table in _TABLES
     asked = [(condition, name, value) for condition, name, value in conditions if value is not None]
     where = f"WHERE {' AND '.join(condition for condition, _, _ in asked)}" if asked else ""

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.conversions.domain.attribution import Step
 from services.conversions.domain.conversion import Change, ClickDetails, Conversion
 from services.conversions.storage import conversion_rows as rows
+from shared.runtime.database import Session
 
 ConversionKey = tuple[int, str, str]
 """merchant, event, dedupe key: what makes a conversion one."""
@@ -44,7 +44,7 @@ def steps_json(steps: Sequence[Step]) -> str:
     return orjson.dumps([{"rule": s.rule, "verdict": s.verdict, "reason": s.reason} for s in steps]).decode("utf-8")
 
 
-async def insert_versions(session: AsyncSession, changes: Sequence[Change]) -> None:
+async def insert_versions(session: Session, changes: Sequence[Change]) -> None:
     """Add the trail's lines of `changes`."""
     states = [change.after for change in changes]
     amounts = [state.net_amount for state in states]
@@ -71,14 +71,14 @@ async def insert_versions(session: AsyncSession, changes: Sequence[Change]) -> N
     )
 
 
-async def update_conversions(session: AsyncSession, changes: Sequence[Change]) -> None:
+async def update_conversions(session: Session, changes: Sequence[Change]) -> None:
     """Bring the rows, which the caller has locked, to the last of their changes."""
     last = {change.after.id: change.after for change in changes}
     connection = await session.connection()
     await connection.exec_driver_sql(rows.UPDATE, rows.update_values(list(last.values())))
 
 
-async def lock_by_keys(session: AsyncSession, keys: Collection[ConversionKey]) -> dict[ConversionKey, Conversion]:
+async def lock_by_keys(session: Session, keys: Collection[ConversionKey]) -> dict[ConversionKey, Conversion]:
     """The conversions under `keys`, locked until the transaction ends."""
     if not keys:
         return {}
@@ -91,7 +91,7 @@ async def lock_by_keys(session: AsyncSession, keys: Collection[ConversionKey]) -
     return {(c.merchant_id, c.event, c.dedupe_key): c for c in found}
 
 
-async def lock_by_orders(session: AsyncSession, orders: Collection[tuple[int, str]]) -> list[Conversion]:
+async def lock_by_orders(session: Session, orders: Collection[tuple[int, str]]) -> list[Conversion]:
     """Every conversion of the (merchant, order id) pairs, locked until the transaction ends."""
     if not orders:
         return []
@@ -103,7 +103,7 @@ async def lock_by_orders(session: AsyncSession, orders: Collection[tuple[int, st
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
-async def lock_by_ids(session: AsyncSession, ids: Collection[UUID]) -> list[Conversion]:
+async def lock_by_ids(session: Session, ids: Collection[UUID]) -> list[Conversion]:
     """The conversions with these ids that the session may see, locked until the transaction ends."""
     result = await session.execute(
         text("SELECT * FROM conversion WHERE id = ANY(:ids) ORDER BY id FOR UPDATE"), {"ids": list(ids)}
@@ -111,7 +111,7 @@ async def lock_by_ids(session: AsyncSession, ids: Collection[UUID]) -> list[Conv
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
-async def lock_by_order(session: AsyncSession, order_id: str, merchant_id: int | None) -> list[Conversion]:
+async def lock_by_order(session: Session, order_id: str, merchant_id: int | None) -> list[Conversion]:
     """The conversions of one order that the session may see, locked. merchant_id: None for any (staff)."""
     result = await session.execute(
         text(
@@ -123,7 +123,7 @@ async def lock_by_order(session: AsyncSession, order_id: str, merchant_id: int |
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
-async def lock_due_for_approval(session: AsyncSession, now: datetime, limit: int) -> list[Conversion]:
+async def lock_due_for_approval(session: Session, now: datetime, limit: int) -> list[Conversion]:
     """Pending conversions whose validation days have passed, oldest first, skipping what others hold."""
     result = await session.execute(
         text(
@@ -135,7 +135,7 @@ async def lock_due_for_approval(session: AsyncSession, now: datetime, limit: int
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
-async def lock_ready_waiting(session: AsyncSession, limit: int) -> list[Conversion]:
+async def lock_ready_waiting(session: Session, limit: int) -> list[Conversion]:
     """Waiting conversions whose offer version is in the projection by now, skipping what others hold."""
     result = await session.execute(
         text(
@@ -155,16 +155,14 @@ _WITH_DETAILS = (
 )
 
 
-async def lock_of_clicks(session: AsyncSession, click_ids: Collection[bytes]) -> list[tuple[Conversion, ClickDetails]]:
+async def lock_of_clicks(session: Session, click_ids: Collection[bytes]) -> list[tuple[Conversion, ClickDetails]]:
     """Conversions by these clicks that lack their details, with the details that are known, locked."""
     condition = "conversion.click_id = ANY(:click_ids) ORDER BY conversion.id FOR UPDATE OF conversion"
     result = await session.execute(text(_WITH_DETAILS + condition), {"click_ids": list(click_ids)})
     return [_with_details(dict(row)) for row in result.mappings()]
 
 
-async def lock_without_details(
-    session: AsyncSession, since: datetime, limit: int
-) -> list[tuple[Conversion, ClickDetails]]:
+async def lock_without_details(session: Session, since: datetime, limit: int) -> list[tuple[Conversion, ClickDetails]]:
     """Conversions changed since then that lack the details known by now, with them; skipping what others hold."""
     condition = "changed_at >= :since ORDER BY changed_at LIMIT :limit FOR UPDATE OF conversion SKIP LOCKED"
     result = await session.execute(text(_WITH_DETAILS + condition), {"since": since, "limit": limit})
@@ -176,7 +174,7 @@ def _with_details(row: dict[str, Any]) -> tuple[Conversion, ClickDetails]:
     return rows.read_conversion(row), details
 
 
-async def find_offer_version_payloads(session: AsyncSession, keys: Collection[str]) -> dict[str, bytes]:
+async def find_offer_version_payloads(session: Session, keys: Collection[str]) -> dict[str, bytes]:
     """Payloads of the stored projection, by key."""
     result = await session.execute(
         text("SELECT key, payload FROM projection_entry WHERE key = ANY(:keys)"), {"keys": list(keys)}

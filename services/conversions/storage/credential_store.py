@@ -6,7 +6,8 @@ from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.runtime.database import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ _COLUMNS = "id, merchant_id, kind, name, sealed_secret, token_hash, cidrs, creat
 _NOT_OVER = "revoked_at IS NULL AND (valid_until IS NULL OR valid_until >= :now)"
 
 
-async def insert_credential(session: AsyncSession, credential: CredentialRow) -> None:
+async def insert_credential(session: Session, credential: CredentialRow) -> None:
     """Add a credential."""
     await session.execute(
         text(
@@ -41,7 +42,7 @@ async def insert_credential(session: AsyncSession, credential: CredentialRow) ->
     await _changed(session)
 
 
-async def list_credentials(session: AsyncSession, merchant_id: int, now: datetime) -> list[CredentialRow]:
+async def list_credentials(session: Session, merchant_id: int, now: datetime) -> list[CredentialRow]:
     """A merchant's credentials that are still valid, oldest first."""
     result = await session.execute(
         text(
@@ -53,7 +54,7 @@ async def list_credentials(session: AsyncSession, merchant_id: int, now: datetim
 
 
 async def lock_credential(
-    session: AsyncSession, *, merchant_id: int, credential_id: UUID, now: datetime
+    session: Session, *, merchant_id: int, credential_id: UUID, now: datetime
 ) -> CredentialRow | None:
     """One valid credential, locked until the transaction ends."""
     result = await session.execute(
@@ -67,7 +68,7 @@ async def lock_credential(
     return None if row is None else _read(row)
 
 
-async def end_credential(session: AsyncSession, credential_id: UUID, *, valid_until: datetime) -> None:
+async def end_credential(session: Session, credential_id: UUID, *, valid_until: datetime) -> None:
     """Let a credential run out."""
     await session.execute(
         text("UPDATE postback_credential SET valid_until = :valid_until WHERE id = :id"),
@@ -76,7 +77,7 @@ async def end_credential(session: AsyncSession, credential_id: UUID, *, valid_un
     await _changed(session)
 
 
-async def revoke_credential(session: AsyncSession, credential_id: UUID, *, now: datetime) -> None:
+async def revoke_credential(session: Session, credential_id: UUID, *, now: datetime) -> None:
     """End a credential at once."""
     await session.execute(
         text("UPDATE postback_credential SET revoked_at = :now WHERE id = :id"), {"id": credential_id, "now": now}
@@ -84,13 +85,13 @@ async def revoke_credential(session: AsyncSession, credential_id: UUID, *, now: 
     await _changed(session)
 
 
-async def read_change_count(session: AsyncSession) -> int:
+async def read_change_count(session: Session) -> int:
     """Moves whenever any credential changes."""
     result = await session.execute(text("SELECT count FROM credential_change"))
     return int(result.scalar_one())
 
 
-async def list_all_credentials(session: AsyncSession, now: datetime) -> list[CredentialRow]:
+async def list_all_credentials(session: Session, now: datetime) -> list[CredentialRow]:
     """Every valid credential of every merchant, for the cache of the door."""
     result = await session.execute(
         text(f"SELECT {_COLUMNS} FROM postback_credential WHERE {_NOT_OVER}"),  # noqa: S608
@@ -99,7 +100,7 @@ async def list_all_credentials(session: AsyncSession, now: datetime) -> list[Cre
     return [_read(row) for row in result.mappings()]
 
 
-async def _changed(session: AsyncSession) -> None:
+async def _changed(session: Session) -> None:
     await session.execute(text("UPDATE credential_change SET count = count + 1"))
 
 

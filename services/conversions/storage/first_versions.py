@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from services.conversions.domain.conversion import Conversion
 from services.conversions.storage import conversion_rows as rows
 from shared.contracts.topics import CONVERSIONS
+from shared.runtime.database import Session
 from shared.runtime.outbox import OutgoingEvent
 
 _DERIVED: Final = {
@@ -94,7 +93,7 @@ class FirstVersion:
     spelt_click_id: str | None
 
 
-async def insert_first_versions(session: AsyncSession, firsts: Sequence[FirstVersion]) -> set[UUID]:
+async def insert_first_versions(session: Session, firsts: Sequence[FirstVersion]) -> set[UUID]:
     """Insert those whose key is free; gives their ids. In key order, so that two groups never wait for each other."""
     if not firsts:
         return set()

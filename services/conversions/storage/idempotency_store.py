@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.runtime.database import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,7 @@ class KeptAnswer:
     created_at: datetime
 
 
-async def try_lock_key(session: AsyncSession, *, owner: str, key: str) -> bool:
+async def try_lock_key(session: Session, *, owner: str, key: str) -> bool:
     """Hold the key until the transaction ends; False when another request holds it right now."""
     result = await session.execute(
         text("SELECT pg_try_advisory_xact_lock(hashtextextended(:name, 7406233))"), {"name": f"{owner} {key}"}
@@ -28,7 +29,7 @@ async def try_lock_key(session: AsyncSession, *, owner: str, key: str) -> bool:
     return bool(result.scalar_one())
 
 
-async def find_kept_answer(session: AsyncSession, *, owner: str, key: str) -> KeptAnswer | None:
+async def find_kept_answer(session: Session, *, owner: str, key: str) -> KeptAnswer | None:
     """What was answered under the key before."""
     result = await session.execute(
         text("SELECT * FROM idempotency_key WHERE owner = :owner AND key = :key"), {"owner": owner, "key": key}
@@ -37,7 +38,7 @@ async def find_kept_answer(session: AsyncSession, *, owner: str, key: str) -> Ke
     return None if row is None else KeptAnswer(**row)
 
 
-async def keep_answer(session: AsyncSession, kept: KeptAnswer) -> None:
+async def keep_answer(session: Session, kept: KeptAnswer) -> None:
     """Keep an answer."""
     await session.execute(
         text(

@@ -8,10 +8,10 @@ from uuid import UUID
 
 import orjson
 from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.conversions.domain.outcomes import Outcome
 from shared.kernel.money import Money
+from shared.runtime.database import Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ _INSERT_RECEIPTS = (
 )
 
 
-async def insert_receipts(session: AsyncSession, receipts: Sequence[Receipt]) -> None:
+async def insert_receipts(session: Session, receipts: Sequence[Receipt]) -> None:
     """Add receipts in one statement."""
     columns: list[list[Any]] = [[getattr(receipt, name) for receipt in receipts] for name in _RECEIPT_COLUMNS]
     columns.append([orjson.dumps(list(r.errors)).decode() if r.errors else "[]" for r in receipts])
@@ -99,7 +99,7 @@ async def insert_receipts(session: AsyncSession, receipts: Sequence[Receipt]) ->
     await connection.exec_driver_sql(_INSERT_RECEIPTS, tuple(columns))
 
 
-async def find_accepted_contents(session: AsyncSession, conversion_ids: Collection[UUID]) -> list[AcceptedContent]:
+async def find_accepted_contents(session: Session, conversion_ids: Collection[UUID]) -> list[AcceptedContent]:
     """Every later content that was taken for these conversions."""
     result = await session.execute(
         text("SELECT * FROM accepted_content WHERE conversion_id = ANY(:ids)"), {"ids": list(conversion_ids)}
@@ -117,7 +117,7 @@ async def find_accepted_contents(session: AsyncSession, conversion_ids: Collecti
     ]
 
 
-async def insert_accepted_content(session: AsyncSession, content: AcceptedContent) -> None:
+async def insert_accepted_content(session: Session, content: AcceptedContent) -> None:
     """Remember the answer of a later content."""
     await session.execute(
         text(
@@ -136,7 +136,7 @@ async def insert_accepted_content(session: AsyncSession, content: AcceptedConten
 
 
 async def find_adjustment(
-    session: AsyncSession, *, merchant_id: int, order_key: str, adjustment_id: str
+    session: Session, *, merchant_id: int, order_key: str, adjustment_id: str
 ) -> Adjustment | None:
     """The adjustment under its key; the caller holds the lock of the order's conversions."""
     result = await session.execute(
@@ -150,7 +150,7 @@ async def find_adjustment(
     return None if row is None else _read_adjustment(row)
 
 
-async def insert_adjustment(session: AsyncSession, adjustment: Adjustment) -> None:
+async def insert_adjustment(session: Session, adjustment: Adjustment) -> None:
     """Add an adjustment."""
     await session.execute(
         text(

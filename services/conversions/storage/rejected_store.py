@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from shared.runtime.database import Session
 
 KEPT_PER_MERCHANT: Final = 100
 
@@ -38,9 +38,7 @@ class RejectedPostback:
     request_id: str
 
 
-async def insert_rejected(
-    session: AsyncSession, rejected: Sequence[RejectedPostback], counts: Mapping[int, int]
-) -> None:
+async def insert_rejected(session: Session, rejected: Sequence[RejectedPostback], counts: Mapping[int, int]) -> None:
     """Add to the counts and to the last hundred, and forget what is older."""
     connection = await session.connection()
     merchants = sorted(counts)

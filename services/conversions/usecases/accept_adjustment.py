@@ -10,11 +10,11 @@ from services.conversions.domain.reason_codes import ReasonCode
 from services.conversions.domain.transitions import Status, TransitionRefused
 from services.conversions.storage.conversion_store import lock_by_orders
 from services.conversions.storage.receipt_store import Adjustment, find_adjustment, insert_adjustment
-from services.conversions.storage.session import Session
 from services.conversions.usecases.answer import Answer, refusal_answer
 from services.conversions.usecases.judge_postback import FieldFault, Refusal, Submission
 from services.conversions.usecases.record_changes import record_changes
 from shared.kernel.errors import InvalidValue
+from shared.runtime.database import Session
 
 
 async def accept_adjustments(session: Session, submissions: Sequence[Submission]) -> dict[UUID, Answer]:

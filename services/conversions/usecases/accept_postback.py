@@ -29,12 +29,12 @@ from services.conversions.storage.receipt_store import (
     insert_accepted_content,
     insert_receipts,
 )
-from services.conversions.storage.session import Session
 from services.conversions.usecases.accept_adjustment import accept_adjustments
 from services.conversions.usecases.answer import Answer, refusal_answer
 from services.conversions.usecases.judge_postback import Submission, amount_required
 from services.conversions.usecases.record_changes import outgoing_event, record_changes
 from shared.kernel.ids import new_id
+from shared.runtime.database import Session
 
 Contents = dict[tuple[UUID, bytes], AcceptedContent]
 """Later contents that were taken, by conversion and hash."""

@@ -7,9 +7,9 @@ from typing import Final
 
 from services.conversions.domain.conversion import Actor, Change, ClickDetails, Conversion, next_version
 from services.conversions.storage.conversion_store import lock_of_clicks, lock_without_details
-from services.conversions.storage.session import Session
 from services.conversions.usecases.record_changes import record_changes
 from shared.kernel.clock import Clock
+from shared.runtime.database import Session
 
 BATCH: Final = 500
 LOOK_BACK: Final = timedelta(minutes=10)

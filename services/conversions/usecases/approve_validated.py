@@ -6,9 +6,9 @@ from services.conversions.domain.conversion import Actor, Change, moved
 from services.conversions.domain.reason_codes import ReasonCode
 from services.conversions.domain.transitions import Action
 from services.conversions.storage.conversion_store import lock_due_for_approval
-from services.conversions.storage.session import Session
 from services.conversions.usecases.record_changes import record_changes
 from shared.kernel.clock import Clock
+from shared.runtime.database import Session
 
 BATCH: Final = 500
 _RULE: Final = Actor("rule", "validation_days")

@@ -8,12 +8,12 @@ from services.conversions.domain.conversion import Actor, Change, Conversion, ne
 from services.conversions.domain.reason_codes import ReasonCode
 from services.conversions.domain.transitions import Status
 from services.conversions.storage.conversion_store import find_offer_version_payloads, lock_ready_waiting
-from services.conversions.storage.session import Session
 from services.conversions.usecases.learn_catalogue import learn_catalogue
 from services.conversions.usecases.record_changes import record_changes
 from shared.contracts.catalogue import offer_version_key
 from shared.kernel.click_id import Click, ClickFlags
 from shared.kernel.clock import Clock
+from shared.runtime.database import Session
 
 BATCH: Final = 200
 _RULE: Final = Actor("rule", "offer_version_arrived")

@@ -18,10 +18,10 @@ from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.reason_codes import ReasonCode
 from services.conversions.domain.transitions import Action, Status
 from services.conversions.storage.receipt_store import Adjustment, find_adjustment, insert_adjustment
-from services.conversions.storage.session import Session
 from services.conversions.usecases.record_changes import record_changes
 from shared.kernel.errors import InvalidValue, TributaryError
 from shared.kernel.money import Money
+from shared.runtime.database import Session
 
 _CHANGES = {
     Action.APPROVE: "approved",

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from services.conversions.domain.conversion import Conversion
 from services.conversions.storage.conversion_store import lock_by_ids, lock_by_order
-from services.conversions.storage.session import Session
 from shared.kernel.errors import InvalidValue, TributaryError
+from shared.runtime.database import Session
 
 ORDER_PREFIX: Final = "order:"
 

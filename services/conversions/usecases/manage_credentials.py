@@ -18,9 +18,9 @@ from services.conversions.storage.credential_store import (
     revoke_credential,
 )
 from services.conversions.storage.sealing import seal
-from services.conversions.storage.session import Session
 from shared.kernel.errors import InvalidValue, TributaryError
 from shared.kernel.ids import new_id
+from shared.runtime.database import Session
 from shared.runtime.keyring import Keyring
 
 CREDENTIALS_MAX: Final = 20

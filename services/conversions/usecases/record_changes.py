@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from services.conversions.domain.conversion import Change, Conversion
 from services.conversions.storage.conversion_store import insert_versions, update_conversions
-from services.conversions.storage.session import Session
 from shared.contracts.catalogue import MoneyV1
 from shared.contracts.conversions import ConversionChangedV1
 from shared.contracts.events import encode_event
@@ -12,6 +11,7 @@ from shared.contracts.topics import CONVERSIONS
 from shared.kernel.click_id import spell_click_id
 from shared.kernel.ids import new_id
 from shared.kernel.money import Money
+from shared.runtime.database import Session
 from shared.runtime.outbox import OutgoingEvent, append
 
 

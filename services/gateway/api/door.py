@@ -137,6 +137,7 @@ class Door:
             headers=headers,
             deadline_seconds=route.deadline_seconds,
             body_max_bytes=route.body_max_bytes,
+            keeps_authorization=route.keeps_authorization,
         )
 
     def _principal(self, scope: Scope, key: ApiKey, audience: str, client_address: str) -> str:

@@ -12,10 +12,10 @@ from services.gateway.api.parties import after_id
 from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.enrolment_store import find_enrolment, list_enrolments
-from services.gateway.storage.session import Session
 from services.gateway.usecases.apply_for_offer import apply_for_offer
 from services.gateway.usecases.decide_enrolment import decide_enrolment
 from services.gateway.usecases.enrol_affiliate import enrol_affiliate
+from shared.runtime.database import Session
 from shared.runtime.http_app import PathId, QueryId, StrictModel, StrictRoute, WireId
 from shared.runtime.pagination import LIMIT_DEFAULT, Page, PageCursor, PageLimit, page_of
 from shared.runtime.principal import Principal

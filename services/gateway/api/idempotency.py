@@ -23,7 +23,7 @@ from services.gateway.storage.idempotency_store import (
     find_answer,
     store_answer,
 )
-from services.gateway.storage.session import Session
+from shared.runtime.database import Session
 from shared.runtime.principal import Principal
 from shared.runtime.problem import Problem, conflict, field_invalid
 

@@ -12,10 +12,10 @@ from services.gateway.api.idempotency import perform_once
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.key_store import find_key, list_keys
-from services.gateway.storage.session import Session
 from services.gateway.usecases.issue_key import issue_key
 from services.gateway.usecases.revoke_key import revoke_key
 from services.gateway.usecases.rotate_key import rotate_key
+from shared.runtime.database import Session
 from shared.runtime.http_app import PlainText, QueryId, StrictModel, StrictRoute, WireId
 from shared.runtime.pagination import (
     LIMIT_DEFAULT,

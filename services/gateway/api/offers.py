@@ -21,11 +21,11 @@ from services.gateway.storage.offer_store import (
     list_offers,
     list_versions,
 )
-from services.gateway.storage.session import Session
 from services.gateway.usecases.change_offer_status import change_offer_status
 from services.gateway.usecases.create_offer import create_offer
 from services.gateway.usecases.publish_offer_version import publish_offer_version
 from shared.kernel.ids import OFFER_VERSION_MAX
+from shared.runtime.database import Session
 from shared.runtime.http_app import PathId, QueryId, StrictRoute
 from shared.runtime.pagination import LIMIT_DEFAULT, Page, PageCursor, PageLimit, page_of
 from shared.runtime.principal import Principal

@@ -11,9 +11,9 @@ from services.gateway.api.idempotency import perform_once
 from services.gateway.domain.parties import Affiliate, Merchant
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.party_store import find_affiliate, find_merchant, list_affiliates, list_merchants
-from services.gateway.storage.session import Session
 from services.gateway.usecases.create_affiliate import create_affiliate
 from services.gateway.usecases.create_merchant import create_merchant
+from shared.runtime.database import Session
 from shared.runtime.http_app import PathId, PlainText, StrictModel, StrictRoute
 from shared.runtime.pagination import (
     LIMIT_DEFAULT,

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from services.gateway.api.key_desk import KeyDesk
-from services.gateway.storage.session import Session
 from shared.kernel.clock import Clock
-from shared.runtime.database import Database
+from shared.runtime.database import Database, Session
 from shared.runtime.principal import Principal, tenant_of
 
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from shared.runtime.http_client import RawProxy
 
 STRIPPED: Final = frozenset({"authorization", "x-api-key"})
-"""The caller's key ends at the gateway."""
+"""The caller's API key ends at the gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,16 @@ class Upstreams:
         headers: Mapping[str, str],
         deadline_seconds: float,
         body_max_bytes: int,
+        keeps_authorization: bool = False,
     ) -> int:
-        """Pass one request on; gives the status sent."""
+        """Pass one request on; gives the status sent. keeps_authorization: see Route."""
         return await self.proxy.forward(
             scope,
             receive,
             send,
             upstream_url=self.urls[service],
             extra_headers=headers,
-            strip_headers=STRIPPED,
+            strip_headers=STRIPPED - {"authorization"} if keeps_authorization else STRIPPED,
             timeout_seconds=deadline_seconds,
             body_limit_bytes=body_max_bytes,
         )

@@ -29,7 +29,10 @@ ANONYMOUS: Final[frozenset[KeyRole]] = frozenset()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One route. template: `{name}` stands for one segment. roles: empty for anonymous. deadline_seconds: in all."""
+    """One route. template: `{name}` stands for one segment. roles: empty for anonymous. deadline_seconds: in all.
+
+    keeps_authorization: the service reads that header itself; elsewhere the caller's key ends at the gateway.
+    """
 
     method: str
     template: str
@@ -39,6 +42,7 @@ class Route:
     body_max_bytes: int = BODY_MAX_BYTES
     deadline_seconds: float = DEADLINE_SECONDS
     is_hot: bool = False
+    keeps_authorization: bool = False
 
     @property
     def is_anonymous(self) -> bool:
@@ -72,7 +76,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         deadline_seconds=REDIRECT_DEADLINE_SECONDS,
         is_hot=True,
     ),
-    *_open("GET POST", "/postback", "conversions", metering="address", is_hot=True),
+    *_open("GET POST", "/postback", "conversions", metering="address", is_hot=True, keeps_authorization=True),
     *_open("GET", "/", "gateway", metering="address"),
     *_open("GET", "/healthz", "gateway", metering="none"),
     *_open("GET", "/readyz", "gateway", metering="none"),

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus, Interval
-from services.gateway.storage.session import Session, execute, fetch_all, fetch_one
+from services.gateway.storage.session import execute, fetch_all, fetch_one
+from shared.runtime.database import Session
 
 _INTERVALS = (
     "ARRAY(SELECT start_at FROM enrolment_interval i WHERE i.enrolment_id = e.enrolment_id ORDER BY number) AS starts,"

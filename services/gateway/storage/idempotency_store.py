@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from services.gateway.storage.session import Session, execute, fetch_one
+from services.gateway.storage.session import execute, fetch_one
+from shared.runtime.database import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

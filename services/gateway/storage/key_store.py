@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.gateway.domain.api_keys import ApiKey
-from services.gateway.storage.session import Session, execute, fetch_all, fetch_one
-from shared.runtime.database import Database
+from services.gateway.storage.session import execute, fetch_all, fetch_one
+from shared.runtime.database import Database, Session
 
 _KEY = (
     "key_id, role, merchant_id, affiliate_id, label, secret_sha256, replaces_key_id, created_at, expires_at, revoked_at"

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion, VersionContent
-from services.gateway.storage.session import Session, execute, fetch_all, fetch_one
+from services.gateway.storage.session import execute, fetch_all, fetch_one
 from services.gateway.storage.term_codec import decode_terms, encode_terms
+from shared.runtime.database import Session
 
 _OFFER = "offer_id, merchant_id, name, status, current_version, fallback_url, created_at, changed_at"
 _VERSION = (

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.gateway.domain.parties import Affiliate, Merchant
-from services.gateway.storage.session import Session, fetch_all, fetch_one
+from services.gateway.storage.session import fetch_all, fetch_one
+from shared.runtime.database import Session
 
 _MERCHANT = "merchant_id, name, status, created_at"
 _AFFILIATE = "affiliate_id, name, status, created_at"

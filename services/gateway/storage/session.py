@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncSession
 
-Session = AsyncSession
+from shared.runtime.database import Session
 
 
 async def fetch_all(session: Session, statement: str, *parameters: object) -> Sequence[Row[Any]]:

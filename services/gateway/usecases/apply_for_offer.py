@@ -7,8 +7,8 @@ from services.gateway.domain.offers import OfferStatus
 from services.gateway.domain.refusals import CatalogueConflict, NotInCatalogue
 from services.gateway.storage.enrolment_store import insert_application, lock_enrolment_of, store_enrolment
 from services.gateway.storage.offer_store import find_offer
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_enrolment
+from shared.runtime.database import Session
 
 
 async def apply_for_offer(session: Session, *, offer_id: int, affiliate_id: int, now: datetime) -> Enrolment:

@@ -4,8 +4,8 @@ from datetime import datetime
 
 from services.gateway.domain.api_keys import key_role_of
 from services.gateway.storage.key_store import insert_key, lock_bootstrap
-from services.gateway.storage.session import Session
 from services.gateway.usecases.issue_key import new_key
+from shared.runtime.database import Session
 
 
 async def bootstrap_admin_key(session: Session, *, spelling: str, now: datetime) -> bool:

@@ -6,8 +6,8 @@ from datetime import datetime
 from services.gateway.domain.offers import Offer, OfferStatus, may_become
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.offer_store import lock_offer, store_offer
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_offer
+from shared.runtime.database import Session
 
 
 async def change_offer_status(session: Session, *, offer_id: int, wanted: OfferStatus, now: datetime) -> Offer:

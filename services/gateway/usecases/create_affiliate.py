@@ -4,8 +4,8 @@ from datetime import datetime
 
 from services.gateway.domain.parties import Affiliate
 from services.gateway.storage.party_store import insert_affiliate
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_affiliate
+from shared.runtime.database import Session
 
 
 async def create_affiliate(session: Session, *, name: str, now: datetime) -> Affiliate:

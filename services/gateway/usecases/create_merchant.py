@@ -4,8 +4,8 @@ from datetime import datetime
 
 from services.gateway.domain.parties import Merchant
 from services.gateway.storage.party_store import insert_merchant
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_merchant
+from shared.runtime.database import Session
 
 
 async def create_merchant(session: Session, *, name: str, now: datetime) -> Merchant:

@@ -5,9 +5,9 @@ from datetime import datetime
 from services.gateway.domain.offers import Offer, OfferVersion, VersionContent
 from services.gateway.storage.offer_store import insert_offer, insert_version
 from services.gateway.storage.party_store import find_merchant
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_offer
 from shared.kernel.errors import InvalidValue
+from shared.runtime.database import Session
 
 
 async def create_offer(

@@ -5,8 +5,8 @@ from datetime import datetime
 from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus, advance_enrolment
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.enrolment_store import lock_enrolment, store_enrolment
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_enrolment
+from shared.runtime.database import Session
 
 
 async def decide_enrolment(session: Session, *, enrolment_id: int, wanted: EnrolmentStatus, now: datetime) -> Enrolment:

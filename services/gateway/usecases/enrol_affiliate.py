@@ -6,9 +6,9 @@ from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus, advan
 from services.gateway.storage.enrolment_store import insert_application, lock_enrolment_of, store_enrolment
 from services.gateway.storage.offer_store import find_offer
 from services.gateway.storage.party_store import find_affiliate
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_enrolment
 from shared.kernel.errors import InvalidValue
+from shared.runtime.database import Session
 
 
 async def enrol_affiliate(session: Session, *, offer_id: int, affiliate_id: int, now: datetime) -> Enrolment:

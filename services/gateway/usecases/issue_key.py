@@ -7,8 +7,8 @@ from services.gateway.domain.api_keys import KEY_ENTROPY_BYTES, ApiKey, KeyRole,
 from services.gateway.domain.refusals import CatalogueConflict
 from services.gateway.storage.key_store import insert_key
 from services.gateway.storage.party_store import find_affiliate, find_merchant
-from services.gateway.storage.session import Session
 from shared.kernel.errors import InvalidValue
+from shared.runtime.database import Session
 
 
 async def issue_key(

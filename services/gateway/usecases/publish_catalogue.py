@@ -9,7 +9,6 @@ from datetime import datetime
 from services.gateway.domain.enrolments import Enrolment
 from services.gateway.domain.offers import Offer, OfferVersion
 from services.gateway.domain.parties import Affiliate, Merchant
-from services.gateway.storage.session import Session
 from services.gateway.storage.term_codec import wire_term
 from shared.contracts.catalogue import (
     AffiliateChangedV1,
@@ -28,6 +27,7 @@ from shared.contracts.catalogue import (
 from shared.contracts.events import encode_event
 from shared.contracts.topics import CATALOGUE
 from shared.kernel.ids import new_id
+from shared.runtime.database import Session
 from shared.runtime.outbox import OutgoingEvent, append
 
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from services.gateway.domain.offers import Offer, OfferVersion, VersionContent, following_version
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.offer_store import insert_version, lock_offer, store_offer
-from services.gateway.storage.session import Session
 from services.gateway.usecases.publish_catalogue import publish_offer
 from shared.kernel.errors import InvalidValue
+from shared.runtime.database import Session
 
 
 async def publish_offer_version(

@@ -6,7 +6,7 @@ from datetime import datetime
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.key_store import lock_key, store_key_end
-from services.gateway.storage.session import Session
+from shared.runtime.database import Session
 
 
 async def revoke_key(session: Session, *, key_id: str, now: datetime) -> ApiKey:

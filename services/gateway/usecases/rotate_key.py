@@ -6,8 +6,8 @@ from datetime import datetime
 from services.gateway.domain.api_keys import ROTATION_OVERLAP, ApiKey
 from services.gateway.domain.refusals import CatalogueConflict, NotInCatalogue
 from services.gateway.storage.key_store import lock_key, store_key_end
-from services.gateway.storage.session import Session
 from services.gateway.usecases.issue_key import issue_key
+from shared.runtime.database import Session
 
 
 async def rotate_key(session: Session, *, key_id: str, now: datetime) -> tuple[ApiKey, str, ApiKey]:

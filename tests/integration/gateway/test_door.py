@@ -160,6 +160,15 @@ async def test_no_identity_from_outside_reaches_a_service(door: Door) -> None:
     assert door.echo.header("x-request-id") not in ([], ["chosen"])
 
 
+async def test_a_postback_token_in_the_authorization_header_reaches_conversions(door: Door) -> None:
+    await door.http.get(
+        "/postback?merchant_id=1", headers={"Authorization": "Bearer of-the-merchant", "X-API-Key": "k"}
+    )
+
+    assert door.echo.header("authorization") == ["Bearer of-the-merchant"]
+    assert door.echo.header("x-api-key") == []
+
+
 async def test_a_service_is_told_who_asks(door: Door, network: Network) -> None:
     headers = {"Authorization": f"Bearer {network.merchant.key}", "X-Forwarded-For": "203.0.113.7"}
 
