@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -49,7 +50,8 @@ class SeededNetwork:
 def ensure_seeded(plan: NetworkPlan, *, demo_file: Path, say: Callable[[str], None]) -> SeededNetwork:
     """Seed at the first start and note the result in `demo_file` (0600); later only note the public URL of this start.
 
-    A seeding that was cut off goes on where it stopped: every request carries an idempotency key.
+    A seeding that was cut off goes on where it stopped: every request carries an idempotency key. Secrets are shown
+    once, so those that a cut-off seeding made and did not note are made anew.
     """
     if demo_file.exists():
         noted = json.loads(demo_file.read_text()) | {"public_url": plan.public_url}
@@ -123,8 +125,8 @@ def _seed(api: AdminApi, public_url: str, admin_key: str) -> SeededNetwork:
         finance_key=_create_key(api, "finance"),
         merchant_id=outdoor,
         merchant_key=_create_key(api, "merchant", merchant_id=outdoor),
-        postback_secret=str(api.create(credentials, {"kind": "hmac"}, once="hmac")["secret"]),
-        postback_token=str(api.create(credentials, {"kind": "token"}, once="token")["secret"]),
+        postback_secret=str(api.create(credentials, {"kind": "hmac"}, once=_anew("hmac"))["secret"]),
+        postback_token=str(api.create(credentials, {"kind": "token"}, once=_anew("token"))["secret"]),
         affiliate_id=affiliates[0],
         affiliate_key=_create_key(api, "affiliate", affiliate_id=affiliates[0]),
         sale_offer_id=sale,
@@ -139,7 +141,13 @@ def _create_named(api: AdminApi, kind: str, name: str) -> int:
 
 
 def _create_key(api: AdminApi, role: str, **tenant: int) -> str:
-    return str(api.create("/v1/keys", {"role": role, "label": f"demo {role}", **tenant}, once=f"key-{role}")["key"])
+    content = {"role": role, "label": f"demo {role}", **tenant}
+    return str(api.create("/v1/keys", content, once=_anew(f"key-{role}"))["key"])
+
+
+def _anew(once: str) -> str:
+    """The same text while one request is retried, another in the next seeding."""
+    return f"{once}-{secrets.token_hex(8)}"
 
 
 def _create_offer(
