@@ -1,6 +1,7 @@
 """Real engines for tests: one PostgreSQL and one Apache Kafka per run, in a temporary folder, gone at the end.
 
-postgres   started and provisioned: `.url(service)`, `.admin_url(database)`, `.migrate(service)`, `.kill9()`
+postgres   started and provisioned: `.url(service)`, `.admin_url(database)`, `.migrate(service)`
+mortal_postgres   the same for one module alone, whose tests may `.kill9()` it
 kafka      one broker; skipped where Java 17+ or Maven is missing, unless REQUIRE_APACHE_KAFKA is set
 broker     either event log, so that a test that takes it runs on both
 """
@@ -10,6 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -120,17 +122,33 @@ def engine_folder() -> Iterator[Path]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def postgres(engine_folder: Path) -> Iterator[TestPostgres]:
+@contextmanager
+def _provisioned_postgres(folder: Path) -> Iterator[TestPostgres]:
     """A running PostgreSQL with the four databases and all roles; nothing migrated yet."""
-    server = PostgresServer.at(engine_folder / "postgres-state", durable=False)
-    running = RunningPostgres(server, log_file=engine_folder / "postgres.log")
+    server = PostgresServer.at(folder / "postgres-state", durable=False)
+    running = RunningPostgres(server, log_file=folder / "postgres.log")
     try:
         running.start()
         _away_from_the_loop(provision, server.admin_url())
         yield TestPostgres(running)
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres(engine_folder: Path) -> Iterator[TestPostgres]:
+    """The server that a run's tests share. None of them may kill it."""
+    with _provisioned_postgres(engine_folder) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def mortal_postgres(engine_folder: Path, request: pytest.FixtureRequest) -> Iterator[TestPostgres]:
+    """A server of the module's own, for tests that kill it."""
+    folder = engine_folder / request.module.__name__.rpartition(".")[2]
+    folder.mkdir(mode=0o711)
+    with _provisioned_postgres(folder) as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

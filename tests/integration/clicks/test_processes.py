@@ -113,6 +113,12 @@ class ClicksHouse:
         return {spell_click_id(row["click_id"]) for row in rows}
 
 
+@pytest.fixture(scope="module")
+def postgres(mortal_postgres: TestPostgres) -> TestPostgres:
+    """A server of this module's own, since its tests kill it."""
+    return mortal_postgres
+
+
 @pytest.fixture
 async def house(postgres: TestPostgres, tmp_path: Path) -> ClicksHouse:
     url = postgres.migrate("clicks")

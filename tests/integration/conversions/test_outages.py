@@ -4,9 +4,16 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conftest import TestPostgres
 from tests.factories.conversions import ConversionsService
+
+
+@pytest.fixture(scope="module")
+def postgres(mortal_postgres: TestPostgres) -> TestPostgres:
+    """A server of this module's own, since its tests kill it."""
+    return mortal_postgres
 
 
 async def send_until_taken(service: ConversionsService, fields: dict[str, Any], refusals: list[int]) -> httpx.Response:

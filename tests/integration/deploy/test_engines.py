@@ -6,14 +6,14 @@ import pytest
 from tests.conftest import TestBroker, TestKafka, TestPostgres
 
 
-async def test_committed_row_survives_kill_9_of_postgres(postgres: TestPostgres) -> None:
-    connection = await asyncpg.connect(postgres.admin_url())
+async def test_committed_row_survives_kill_9_of_postgres(mortal_postgres: TestPostgres) -> None:
+    connection = await asyncpg.connect(mortal_postgres.admin_url())
     await connection.execute("CREATE TABLE kept (number int); INSERT INTO kept VALUES (7)")
     await connection.close()
 
-    postgres.kill9()
+    mortal_postgres.kill9()
 
-    connection = await asyncpg.connect(postgres.admin_url())
+    connection = await asyncpg.connect(mortal_postgres.admin_url())
     assert await connection.fetchval("SELECT number FROM kept") == 7
     await connection.execute("DROP TABLE kept")
     await connection.close()

@@ -53,10 +53,8 @@ async def test_api_role_may_only_insert_into_the_outbox(runtime_databases: tuple
     await database.close()
 
 
-async def test_transaction_after_a_kill_of_postgres_works(
-    runtime_databases: tuple[str, str], postgres: TestPostgres
-) -> None:
-    database = Database(runtime_databases[1], role="conversions_worker", pool_size=3)
+async def test_transaction_after_a_kill_of_postgres_works(mortal_postgres: TestPostgres) -> None:
+    database = Database(mortal_postgres.url("conversions"), role="conversions_worker", pool_size=3)
 
     async def ask() -> int:
         async with database.transaction() as session:
@@ -64,7 +62,7 @@ async def test_transaction_after_a_kill_of_postgres_works(
             return int((await session.execute(text("SELECT 1"))).scalar_one())
 
     await asyncio.gather(ask(), ask(), ask())
-    await asyncio.to_thread(postgres.kill9)
+    await asyncio.to_thread(mortal_postgres.kill9)
     with contextlib.suppress(DBAPIError):
         await ask()
     assert list(await asyncio.gather(ask(), ask(), ask())) == [1, 1, 1]
