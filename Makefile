@@ -2,7 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean demo test lint types lock install \
+.PHONY: help run stop clean demo verify test lint types lock install \
 	test-unit test-integration test-simulation test-e2e
 MAKEFLAGS += --no-print-directory
 
@@ -29,6 +29,9 @@ clean: install ## Delete the local network: databases, event log, keys, logs
 
 demo: install ## Send real-looking traffic, recompute every statement, compare to the cent
 	@exec $(PYTHON) -m deploy.local.main with -- $(PYTHON) -m tests.demo
+
+verify: install ## Prove the running network's ledger: chain, balances, every price from its inputs
+	@$(PYTHON) -m deploy.local.main verify
 
 test: install ## Everything CI checks: lint, types, import rules, all tests on both event logs
 	@$(MAKE) lint

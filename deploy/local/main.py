@@ -1,4 +1,4 @@
-"""`python -m deploy.local.main up | down | clean | with`: one local network, as the Makefile calls it."""
+"""`python -m deploy.local.main up | down | clean | with | verify`: one local network, as the Makefile calls it."""
 
 import os
 import shutil
@@ -16,6 +16,7 @@ import typer
 
 from deploy.local.kafka_install import KafkaUnavailable, cache_folder, ensure_kafka, find_java, say_on_stderr
 from deploy.local.merged_log import MergedLog
+from deploy.local.postgres import PostgresServer
 from deploy.local.postgres_home import forget_home
 from deploy.local.problem import PlainProblem
 from deploy.local.role_environment import NetworkPlan
@@ -80,6 +81,20 @@ def with_network(command: Annotated[list[str], typer.Argument(help="What to run,
             quiet=True,
         )
     raise SystemExit(exit_code)
+
+
+@app.command()
+def verify() -> None:
+    """Prove the ledger of the running network and reprice every posting; exit 0: proved, 1: the first bad row."""
+    state = StateFolder.from_environment(checkout_folder())
+    url = os.environ.get("DATABASE_URL_COMMISSIONS")
+    if not url:
+        if state.holder() is None:
+            raise PlainProblem("Nothing runs here.", "Start it first: make run")
+        url = PostgresServer.at(state.path).url(login="tributary_commissions", database="tributary_commissions")
+    environment = dict(os.environ) | {"DATABASE_URL_COMMISSIONS": url, "BROKER": "embedded"}  # it reads no log
+    command = [sys.executable, "-m", "services.commissions.verify", "--recompute"]
+    raise SystemExit(subprocess.run(command, check=False, env=environment).returncode)
 
 
 @app.command()
