@@ -1,11 +1,11 @@
 """`GET /v1/commissions`, one of them, and its trail."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime
+from pydantic import AfterValidator, AwareDatetime
 
 from services.commissions.api.commission_answers import (
     CommissionAnswer,
@@ -38,6 +38,17 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["commissions"])
 Status = Literal["accrued", "approved", "payable", "reversed"]
 
 
+def _in_utc(instant: datetime) -> datetime:
+    """The same instant in UTC. Raises ValueError where UTC has no such year: the first or last day, seen from afar."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
+
+
+QueryInstant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 @router.get("/commissions")
 async def get_commissions(
     request: Request,
@@ -48,8 +59,8 @@ async def get_commissions(
     offer_id: QueryId | None = None,
     affiliate_id: QueryId | None = None,
     merchant_id: QueryId | None = None,
-    from_at: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    to_at: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
+    to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
 ) -> Page[CommissionAnswer]:
     """Newest first; from, to: when the conversion was first credited, `to` excluded."""
     desk = desk_of(request)
@@ -135,4 +146,4 @@ def _instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("an instant has a zone")
-    return instant
+    return _in_utc(instant)

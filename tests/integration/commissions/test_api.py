@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from shared.runtime.database import Database
+from shared.runtime.pagination import encode_cursor
 from shared.runtime.principal import Role
 from tests.conftest import TestPostgres
 from tests.factories.commissions import conversion, euros, fresh_id, offer_version
@@ -193,6 +194,9 @@ async def test_another_partys_money_is_404_and_nobodys_is_422(scene: Scene) -> N
         ("/v1/statements", {"cursor": "x"}),
         ("/v1/commissions", {"status": "paid?"}),
         ("/v1/commissions", {"from_": "yesterday"}),
+        ("/v1/commissions", {"from_": "0001-01-01T00:00:00+23:00"}),
+        ("/v1/commissions", {"to_": "9999-12-31T23:59:59-23:00"}),
+        ("/v1/commissions", {"cursor": encode_cursor({"at": "0001-01-01T00:00:00+23:00", "id": str(uuid4())})}),
         ("/v1/commissions", {"limit": "201"}),
         ("/v1/commissions", {"cursor": "eyJhdCI6IjEiLCJpZCI6IjEifQ"}),
     ],
