@@ -147,3 +147,19 @@ async def test_tables_with_a_tenant_force_a_policy(worker_database: Database) ->
 
     assert [row[0] for row in rows] == ["commission", "commission_step", "ledger_entry"]
     assert all(row[1] and row[2] == 1 for row in rows)
+
+
+async def test_the_policy_of_a_header_looks_at_its_own_entries_only(
+    neighbours: Neighbours, postgres: TestPostgres
+) -> None:
+    """Never at all of a party's entries for each header: that is quadratic, and no large statement would end."""
+    api = Database(postgres.migrate("commissions"), role="commissions_api", pool_size=1)
+    async with api.transaction(tenant=Tenant(affiliate_id=neighbours.affiliate_id)) as session:
+        connection = await session.connection()
+        rows = await connection.exec_driver_sql("EXPLAIN SELECT kind FROM ledger_transaction WHERE offer_id = 1")
+        plan = "\n".join(row[0] for row in rows)
+    await api.close()
+
+    assert "SubPlan" in plan
+    assert "ledger_entry_affiliate" not in plan
+    assert "ledger_entry_merchant" not in plan
