@@ -50,6 +50,8 @@ class Model:
         self.outcomes: dict[str, int] = {}
         self.click_answers: dict[str, int] = {}
         self.unknown_clicks: dict[int, int] = {}
+        self.receipts: dict[int, list[str]] = {}
+        self.unknown_postbacks: dict[int, int] = {}
         self._enrolled: set[tuple[int, int]] = set()
         self._pause_asked: dict[int, float] = {}
         self._pause_seen: dict[int, float] = {}
@@ -127,13 +129,19 @@ class Model:
         if answer is None:
             self._problem(operation, "never answered")
             return
-        batch = operation.facts["postbacks"]
+        batch, merchant_id = operation.facts["postbacks"], operation.facts["merchant_id"]
+        unanswered = len(batch) * (len(operation.attempts) - 1)
+        self.unknown_postbacks[merchant_id] = self.unknown_postbacks.get(merchant_id, 0) + unanswered
         answers = _answers_of(answer, len(batch))
         if len(answers) != len(batch):
             self._problem(operation, f"{len(batch)} postbacks, {len(answers)} answers (status {answer.status})")
             return
         for fields, (status, content) in zip(batch, answers, strict=True):
             self._judge(operation, _as_understood(fields), status, content)
+            if "receipt_id" in content:
+                self.receipts.setdefault(merchant_id, []).append(content["receipt_id"])
+            elif status != 401:
+                self._problem(operation, f"{dict(fields)}: answered {status} without a receipt")
 
     def _judge(self, operation: Operation, fields: Mapping[str, str], status: int, content: Mapping[str, Any]) -> None:
         verdict, conversion = self._verdict(operation, fields)

@@ -15,6 +15,9 @@ from tests.demo.stage import Affiliate, Network, Offer
 AFFILIATES: Final = 4
 FIRST_POLL_SECONDS: Final = 0.05
 LONGEST_POLL_SECONDS: Final = 0.5
+PROBE_ORDER: Final = "probe"
+"""Of the test postbacks that wait for a new credential to be known."""
+
 MONTH_SECONDS: Final = 30 * 86_400
 
 
@@ -172,7 +175,7 @@ class NetworkBuilder:
         for way in ways:
 
             async def is_known(way: Way = way) -> bool:
-                probe = {"order_id": "probe", "test": "1"}
+                probe = {"order_id": PROBE_ORDER, "test": "1"}
                 operation = await self._sender.until_answered(
                     "setup_probe", lambda: postback_request(merchant, way, probe)
                 )

@@ -26,7 +26,7 @@ class UnexpectedAnswer(Exception):
 class Observed:
     """By merchant id: conversions, receipts, merchant_statements. By affiliate id: the others.
 
-    statements: (party id, currency) → statement, as JSON; statement_lines the same as CSV rows.
+    statements: (party id, currency) → statement, as JSON; statement_rows: the same as CSV.
     """
 
     conversions: Mapping[int, Items]
@@ -36,8 +36,9 @@ class Observed:
     commissions: Mapping[int, Items]
     balances: Mapping[int, Items]
     statements: Mapping[tuple[int, str], Mapping[str, Any]]
-    statement_lines: Mapping[tuple[int, str], Items]
+    statement_rows: Mapping[tuple[int, str], Items]
     merchant_statements: Mapping[tuple[int, str], Mapping[str, Any]]
+    merchant_statement_rows: Mapping[tuple[int, str], Items]
     trial_balance: Items
 
 
@@ -67,8 +68,8 @@ class Observer:
     async def everything(self, currencies: Sequence[str]) -> Observed:
         """All of it."""
         period = f"{datetime.now(UTC):%Y-%m}"
-        statements, lines = await self._statements(self.affiliates, currencies, period)
-        merchant_statements, _ = await self._statements(self.merchants, currencies, period)
+        statements, rows = await self._statements(self.affiliates, currencies, period)
+        merchant_statements, merchant_rows = await self._statements(self.merchants, currencies, period)
         return Observed(
             conversions=await self._of_each(self.merchants, "/v1/conversions"),
             receipts=await self._of_each(self.merchants, "/v1/receipts"),
@@ -77,8 +78,9 @@ class Observer:
             commissions=await self._of_each(self.affiliates, "/v1/commissions"),
             balances=await self.balances(),
             statements=statements,
-            statement_lines=lines,
+            statement_rows=rows,
             merchant_statements=merchant_statements,
+            merchant_statement_rows=merchant_rows,
             trial_balance=await self._pages("/v1/trial-balance", self._finance_key),
         )
 

@@ -36,7 +36,8 @@ class Story:
         self.story.append(Operation(0, "click_get", facts, [Attempt(at, at + 0.01, 302, "", location)]))
 
     def report(self, at: float, fields: Mapping[str, str], http_status: int, **answer: Any) -> None:
-        body = json.dumps({"outcome": {"name": answer.pop("name", "recorded")}, "conversion_id": "c", **answer})
+        outcome = {"name": answer.pop("name", "recorded")}
+        body = json.dumps({"receipt_id": "r", "outcome": outcome, "conversion_id": "c", **answer})
         facts = {"merchant_id": 7, "postbacks": [dict(fields)]}
         self.story.append(Operation(1, "postback_json", facts, [Attempt(at, at + 0.01, http_status, body)]))
 

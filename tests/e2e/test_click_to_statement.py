@@ -65,4 +65,5 @@ def test_a_click_becomes_a_line_on_a_statement(platform: RunningPlatform) -> Non
     # The merchant owes commission and margin for 75.00 EUR, and the books are balanced.
     charges = merchant.api.get("/v1/statements", period=THIS_MONTH, currency="EUR").body
     assert charges["closing"] == "9.00"
-    assert all(row["total"]["amount"] == "0.00" for row in network.finance.get("/v1/trial-balance").body["items"])
+    totals = [row["total"]["amount"] for row in network.finance.get("/v1/trial-balance").body["items"]]
+    assert not any(total.strip("0.") for total in totals)
