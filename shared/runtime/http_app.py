@@ -46,7 +46,16 @@ from shared.runtime.strict_route import (
     read_query,
     runs_first,
 )
-from shared.runtime.wire_model import MoneyAnswer, MoneyModel, PathId, PlainText, QueryId, StrictModel, WireId
+from shared.runtime.wire_model import (
+    MoneyAnswer,
+    MoneyModel,
+    PathId,
+    PlainText,
+    QueryId,
+    QueryInstant,
+    StrictModel,
+    WireId,
+)
 
 __all__ = [
     "BODY_BYTES_MAX",
@@ -55,6 +64,7 @@ __all__ = [
     "PathId",
     "PlainText",
     "QueryId",
+    "QueryInstant",
     "StrictModel",
     "StrictRoute",
     "WireId",

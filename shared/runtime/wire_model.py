@@ -9,7 +9,7 @@ import types
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -17,6 +17,8 @@ from uuid import UUID
 
 from fastapi import Path
 from pydantic import (
+    AfterValidator,
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -103,6 +105,18 @@ PathId = Annotated[int, Path(ge=1, le=ID_MAX), BeforeValidator(plain_number)]
 
 QueryId = Annotated[int, Field(ge=1, le=ID_MAX), BeforeValidator(plain_number)]
 """The same in a query: `affiliate_id: QueryId | None = None`."""
+
+
+def in_utc(instant: datetime) -> datetime:
+    """The same instant in UTC. Raises ValueError where UTC has no such year."""
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
+
+
+QueryInstant = Annotated[AwareDatetime, AfterValidator(in_utc)]
+"""An instant in a query, in UTC. Refused where UTC has no such year: the first or the last day, seen from afar."""
 
 
 class StrictModel(BaseModel):

@@ -5,13 +5,13 @@ from datetime import UTC, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel
+from pydantic import BaseModel
 
 from services.clicks.storage.click_store import ClickFilter, ListedClick
 from services.clicks.usecases.list_clicks import list_clicks
 from shared.kernel.click_id import ClickFlags, ClickIdInvalid, read_click_id, spell_click_id
 from shared.runtime.database import Database
-from shared.runtime.http_app import PlainText, QueryId, StrictRoute
+from shared.runtime.http_app import PlainText, QueryId, QueryInstant, StrictRoute
 from shared.runtime.pagination import (
     LIMIT_DEFAULT,
     CursorValue,
@@ -59,8 +59,8 @@ def clicks_router(tenants: Database, staff: Database) -> APIRouter:
         cursor: PageCursor = None,
         offer_id: QueryId | None = None,
         affiliate_id: QueryId | None = None,
-        from_at: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-        to_at: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+        from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
+        to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
         sub1: Annotated[str | None, PlainText(255)] = None,
     ) -> Page[ClickAnswer]:
         wanted = ClickFilter(

@@ -1,11 +1,10 @@
 """`GET /v1/commissions`, one of them, and its trail."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AfterValidator, AwareDatetime
 
 from services.commissions.api.commission_answers import (
     CommissionAnswer,
@@ -21,7 +20,7 @@ from services.commissions.usecases.read_commissions import (
     read_commission,
     read_trail,
 )
-from shared.runtime.http_app import QueryId, StrictRoute
+from shared.runtime.http_app import QueryId, QueryInstant, StrictRoute
 from shared.runtime.pagination import (
     LIMIT_DEFAULT,
     CursorValue,
@@ -33,20 +32,10 @@ from shared.runtime.pagination import (
     page_of,
 )
 from shared.runtime.problem import Problem, not_found
+from shared.runtime.wire_model import in_utc
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["commissions"])
 Status = Literal["accrued", "approved", "payable", "reversed"]
-
-
-def _in_utc(instant: datetime) -> datetime:
-    """The same instant in UTC. Raises ValueError where UTC has no such year: the first or last day, seen from afar."""
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("out of range") from None
-
-
-QueryInstant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
 
 
 @router.get("/commissions")
@@ -146,4 +135,4 @@ def _instant(text: str) -> datetime:
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         raise ValueError("an instant has a zone")
-    return _in_utc(instant)
+    return in_utc(instant)

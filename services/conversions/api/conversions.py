@@ -6,7 +6,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import AwareDatetime
 
 from services.conversions.api.answers import encode_answer, full_document, not_now
 from services.conversions.api.conversion_answers import (
@@ -29,7 +28,15 @@ from services.conversions.usecases.judge_postback import Arrival, FieldFault, Su
 from services.conversions.usecases.postback_group import PostbacksUnavailable
 from shared.kernel.ids import new_id
 from shared.runtime.database import Database
-from shared.runtime.http_app import BODY_BYTES_MAX, PlainText, QueryId, StrictRoute, read_body, request_id_of
+from shared.runtime.http_app import (
+    BODY_BYTES_MAX,
+    PlainText,
+    QueryId,
+    QueryInstant,
+    StrictRoute,
+    read_body,
+    request_id_of,
+)
 from shared.runtime.pagination import (
     LIMIT_DEFAULT,
     Page,
@@ -117,8 +124,8 @@ async def get_conversions(
     merchant_id: QueryId | None = None,
     affiliate_id: QueryId | None = None,
     order_id: Annotated[str | None, PlainText(64)] = None,
-    from_at: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    to_at: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
+    to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
 ) -> Page[ConversionAnswer]:
     """Newest first. Affiliates: those of their clicks, rejected ones with the reason. order_id: not for affiliates."""
     if caller.role == "affiliate" and order_id is not None:

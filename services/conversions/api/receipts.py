@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
-from pydantic import AwareDatetime
 
 from services.conversions.api.conversion_answers import ReceiptAnswer, receipt_answer, rejected_answer
 from services.conversions.api.conversions import database_for, read_id, read_position
@@ -14,7 +13,7 @@ from services.conversions.storage.conversion_queries import (
     list_receipts,
     list_unauthenticated,
 )
-from shared.runtime.http_app import PlainText, QueryId, StrictRoute
+from shared.runtime.http_app import PlainText, QueryId, QueryInstant, StrictRoute
 from shared.runtime.pagination import LIMIT_DEFAULT, Page, PageCursor, PageLimit, page_of
 from shared.runtime.principal import Principal, require_role, tenant_of
 from shared.runtime.problem import field_invalid, not_found
@@ -33,8 +32,8 @@ async def get_receipts(
     merchant_id: QueryId | None = None,
     order_id: Annotated[str | None, PlainText(64)] = None,
     outcome: QueryId | None = None,
-    from_at: Annotated[AwareDatetime | None, Query(alias="from")] = None,
-    to_at: Annotated[AwareDatetime | None, Query(alias="to")] = None,
+    from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
+    to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
 ) -> Page[ReceiptAnswer]:
     """Newest first. authenticated=false: the last hundred that could not prove to be the merchant's."""
     if caller.merchant_id is not None and merchant_id not in (None, caller.merchant_id):
