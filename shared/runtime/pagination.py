@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 from fastapi import Query
@@ -11,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator
 
 from shared.runtime.problem import Problem, field_invalid
 from shared.runtime.strict_json import JsonInvalid, loads
-from shared.runtime.wire_model import plain_number
+from shared.runtime.wire_model import in_utc, plain_number
 
 LIMIT_DEFAULT: Final = 50
 LIMIT_MAX: Final = 200
@@ -79,6 +80,18 @@ def cursor_text(position: Mapping[str, CursorValue], key: str) -> str:
     if not isinstance(value, str):
         raise _cursor_invalid()
     return value
+
+
+def cursor_instant(position: Mapping[str, CursorValue], key: str) -> datetime:
+    """The instant under `key`, in UTC. Raises Problem 422 `cursor_invalid`."""
+    return cursor_parsed(position, key, _instant)
+
+
+def _instant(text: str) -> datetime:
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("an instant has a zone")
+    return in_utc(instant)
 
 
 def cursor_parsed(position: Mapping[str, CursorValue], key: str, parse: Callable[[str], Item]) -> Item:

@@ -18,6 +18,7 @@ from shared.runtime.pagination import (
     Page,
     PageCursor,
     PageLimit,
+    cursor_instant,
     cursor_parsed,
     decode_cursor,
     page_of,
@@ -101,14 +102,7 @@ def _position(cursor: str | None) -> tuple[datetime, bytes] | None:
     if cursor is None:
         return None
     position = decode_cursor(cursor, keys=_CURSOR_KEYS)
-    return cursor_parsed(position, "at", _instant), cursor_parsed(position, "id", _click_id)
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant needs a zone")
-    return instant
+    return cursor_instant(position, "at"), cursor_parsed(position, "id", _click_id)
 
 
 def _click_id(text: str) -> bytes:

@@ -27,12 +27,12 @@ from shared.runtime.pagination import (
     Page,
     PageCursor,
     PageLimit,
+    cursor_instant,
     cursor_parsed,
     decode_cursor,
     page_of,
 )
 from shared.runtime.problem import Problem, not_found
-from shared.runtime.wire_model import in_utc
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["commissions"])
 Status = Literal["accrued", "approved", "payable", "reversed"]
@@ -128,11 +128,4 @@ def _read_position(cursor: str | None) -> tuple[datetime, UUID] | None:
     if cursor is None:
         return None
     position = decode_cursor(cursor, keys=("at", "id"))
-    return cursor_parsed(position, "at", _instant), cursor_parsed(position, "id", UUID)
-
-
-def _instant(text: str) -> datetime:
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("an instant has a zone")
-    return in_utc(instant)
+    return cursor_instant(position, "at"), cursor_parsed(position, "id", UUID)
