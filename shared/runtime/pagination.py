@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from fastapi import Query
 from pydantic import BaseModel, BeforeValidator
 
+from shared.kernel.ids import ID_MAX
 from shared.runtime.problem import Problem, field_invalid
 from shared.runtime.strict_json import JsonInvalid, loads
 from shared.runtime.wire_model import in_utc, plain_number
@@ -50,7 +51,7 @@ def decode_cursor(cursor: str, *, keys: Sequence[str] | None = None) -> dict[str
 
     Raises Problem 422 `cursor_invalid` for anything else. A cursor only says where to go on reading: the query
     that uses it stays bound to the tenant, so a borrowed cursor shows nothing. Types of the values are not promised:
-    use `cursor_integer` and `cursor_text`.
+    use `cursor_integer`, `cursor_id` and `cursor_text`.
     """
     if len(cursor) > CURSOR_CHARACTERS_MAX or not cursor.isascii():
         raise _cursor_invalid()
@@ -72,6 +73,14 @@ def cursor_integer(position: Mapping[str, CursorValue], key: str) -> int:
     if type(value) is not int or not -(2**63) <= value < 2**63:
         raise _cursor_invalid()
     return value
+
+
+def cursor_id(position: Mapping[str, CursorValue], key: str) -> int:
+    """The id under `key`, 0 for before the first: what an integer column holds. Raises Problem 422 `cursor_invalid`."""
+    number = cursor_integer(position, key)
+    if not 0 <= number <= ID_MAX:
+        raise _cursor_invalid()
+    return number
 
 
 def cursor_text(position: Mapping[str, CursorValue], key: str) -> str:

@@ -31,7 +31,7 @@ from shared.runtime.pagination import (
     CursorValue,
     PageCursor,
     PageLimit,
-    cursor_integer,
+    cursor_id,
     cursor_text,
     decode_cursor,
     page_document,
@@ -133,9 +133,9 @@ def _read_position(cursor: str | None) -> StatementPosition | None:
     if cursor is None:
         return None
     position = decode_cursor(cursor, keys=("period", "party", "id", "currency"))
-    party_id = cursor_integer(position, "id")
-    if not 0 <= party_id < 2**31:
-        raise field_invalid("cursor", "cursor_invalid", "is not a cursor of this list; start without one")
     return StatementPosition(
-        cursor_text(position, "period"), cursor_text(position, "party"), party_id, cursor_text(position, "currency")
+        cursor_text(position, "period"),
+        cursor_text(position, "party"),
+        cursor_id(position, "id"),
+        cursor_text(position, "currency"),
     )

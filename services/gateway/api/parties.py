@@ -20,7 +20,7 @@ from shared.runtime.pagination import (
     Page,
     PageCursor,
     PageLimit,
-    cursor_integer,
+    cursor_id,
     decode_cursor,
     page_of,
 )
@@ -51,7 +51,7 @@ class PartyAnswer(BaseModel):
 
 def after_id(cursor: str | None) -> int:
     """The last id of the page before, 0 at the beginning. Raises Problem 422."""
-    return 0 if cursor is None else cursor_integer(decode_cursor(cursor, keys=["id"]), "id")
+    return 0 if cursor is None else cursor_id(decode_cursor(cursor, keys=["id"]), "id")
 
 
 @parties_router.post("/merchants", status_code=201, response_model=PartyAnswer)

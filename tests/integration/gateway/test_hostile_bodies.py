@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.runtime.pagination import encode_cursor
 from tests.factories.gateway import flat_term, offer_body, percentage_term
 from tests.integration.gateway.conftest import ADMIN_KEY, GatewayClient, Network
 
@@ -192,3 +193,14 @@ async def test_hostile_queries_are_refused(admin: GatewayClient, query: str) -> 
 
     assert answer.status_code == 422
     assert ADMIN_KEY not in answer.text
+
+
+@pytest.mark.parametrize("number", [-(2**63), -1, 2**31, 2**63 - 1])
+async def test_cursors_to_numbers_that_no_row_has_are_refused(
+    admin: GatewayClient, network: Network, number: int
+) -> None:
+    cursor = encode_cursor({"id": number})
+    for path in ("merchants", "affiliates", "offers", f"offers/{network.offer_id}/versions", "enrolments"):
+        answer = await admin.call("GET", f"/v1/{path}?cursor={cursor}")
+
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "cursor_invalid"), path

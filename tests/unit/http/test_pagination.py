@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.kernel.ids import ID_MAX
 from shared.runtime.pagination import (
+    cursor_id,
     cursor_integer,
     cursor_parsed,
     cursor_text,
@@ -59,6 +61,15 @@ def test_values_are_read_by_type() -> None:
     for key in ("id", "missing"):
         with pytest.raises(Problem):
             cursor_parsed(position, key, UUID)
+
+
+@pytest.mark.parametrize("number", [-(2**63), -1, ID_MAX + 1, 2**63 - 1, True, None, "1"])
+def test_a_number_that_no_row_has_is_refused_before_the_database_would(number: int | str | None) -> None:
+    for held in (0, ID_MAX):
+        assert cursor_id({"id": held}, "id") == held
+
+    with pytest.raises(Problem):
+        cursor_id({"id": number}, "id")
 
 
 def test_one_row_too_many_means_another_page() -> None:
