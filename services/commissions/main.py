@@ -1,6 +1,5 @@
 """The HTTP process: commissions, balances, statements and the ledger, read only."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
@@ -15,7 +14,7 @@ from shared.runtime.clock import clock_from
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging
-from shared.runtime.process import run_api
+from shared.runtime.process import background, run_api
 
 ROUTERS: Final = (commissions.router, balances.router, statements.router, ledger.router)
 
@@ -37,13 +36,9 @@ def app_of(api: Api, settings: CommissionsSettings, health: Health) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
         app.state.desk = Desk(clock_from(settings.clock_file), api.tenants, api.staff)
-        following = asyncio.create_task(api.principal_keyring.run())
-        try:
+        async with background({"principal keyring": api.principal_keyring.run}, health):
             yield
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
-            await api.close()
+        await api.close()
 
     health.add_check("database", check_database)
     return create_app(title="commissions", settings=settings, health=health, routers=ROUTERS, lifespan=lifespan)

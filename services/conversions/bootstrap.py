@@ -73,9 +73,11 @@ def build_api(settings: ConversionsSettings) -> Api:
     catalogue = Catalogue()
     sealing_keyring = Keyring.load(_required(settings.sealing_keyring_file, "SEALING_KEYRING_FILE"))
     principal_keyring = Keyring.load(_required(settings.principal_keyring_file, "PRINCIPAL_KEYRING_FILE"))
+    follower = ProjectionFollower(intake, CatalogueFeed(catalogue))
     desk = Desk(
         clock=clock,
         catalogue=catalogue,
+        follower=follower,
         click_keyring=Keyring.load(_required(settings.click_keyring_file, "CLICK_KEYRING_FILE")),
         sealing_keyring=sealing_keyring,
         book=CredentialBook(intake, sealing_keyring, clock),
@@ -87,7 +89,7 @@ def build_api(settings: ConversionsSettings) -> Api:
     )
     return Api(
         desk=desk,
-        follower=ProjectionFollower(intake, CatalogueFeed(catalogue)),
+        follower=follower,
         principal_keyring=principal_keyring,
         principal_verifier=PrincipalVerifier(principal_keyring, audience="conversions"),
         databases=(intake, tenants, staff),

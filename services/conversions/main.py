@@ -1,10 +1,9 @@
 """The HTTP process: `/postback` in front, the API behind it."""
 
 import asyncio
-import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,15 +14,10 @@ from services.conversions.bootstrap import Api, build_api
 from services.conversions.settings import ConversionsSettings
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
-from shared.runtime.logging import configure_logging, get_logger
-from shared.runtime.process import run_api
+from shared.runtime.logging import configure_logging
+from shared.runtime.process import background, run_api
 
 ROUTERS: Final = (conversions.router, conversion_actions.router, receipts.router, credentials.router)
-LOAD_RETRY_SECONDS: Final = 0.5
-GARBAGE_THRESHOLD: Final = 5_000
-"""Objects between two looks for garbage: a hundred requests in flight are no garbage, and looking costs a tenth."""
-
-_log = get_logger(__name__)
 
 
 def build_app(settings: ConversionsSettings, health: Health) -> ASGIApp:
@@ -33,30 +27,17 @@ def build_app(settings: ConversionsSettings, health: Health) -> ASGIApp:
 
 def app_of(api: Api, settings: ConversionsSettings, health: Health) -> ASGIApp:
     """The application around an object graph that is built already."""
-    loaded = asyncio.Event()
-
-    async def check_catalogue() -> str | None:
-        return None if loaded.is_set() else "the catalogue is not loaded yet"
-
-    health.add_check("catalogue", check_catalogue)
+    health.add_check("catalogue", api.follower.check_loaded)
     health.add_check("credentials", api.desk.book.health)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
         app.state.desk = api.desk
-        tasks = [asyncio.create_task(run()) for run in _background(api, loaded)]
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
-        try:
+        async with background(_tasks(api), health):
             yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(api.desk.rejected.write(), return_exceptions=True)
-            await api.close()
+        await asyncio.gather(api.desk.rejected.write(), return_exceptions=True)
+        await api.close()
 
     json_routes = create_app(title="conversions", settings=settings, health=health, routers=ROUTERS, lifespan=lifespan)
     door = PostbackDoor(api.desk)
@@ -70,34 +51,15 @@ def app_of(api: Api, settings: ConversionsSettings, health: Health) -> ASGIApp:
     return app
 
 
-def _background(api: Api, loaded: asyncio.Event) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    return [
-        lambda: _follow(api, loaded),
-        api.desk.book.run,
-        api.desk.rejected.run,
-        api.desk.click_keyring.run,
-        api.desk.sealing_keyring.run,
-        api.principal_keyring.run,
-    ]
-
-
-async def _follow(api: Api, loaded: asyncio.Event) -> None:
-    """Load the catalogue, however long the database takes to come up, and then follow it."""
-    while not loaded.is_set():
-        try:
-            await api.follower.load()
-            loaded.set()
-            api.desk.catalogue.is_loaded = True
-        except Exception as fault:
-            _log.warning("catalogue_not_loaded", reason=type(fault).__name__)
-            await asyncio.sleep(LOAD_RETRY_SECONDS)
-    while True:
-        try:
-            await api.follower.run()
-            return
-        except Exception:
-            _log.exception("catalogue_follower_failed")
-            await asyncio.sleep(LOAD_RETRY_SECONDS)
+def _tasks(api: Api) -> dict[str, Callable[[], Awaitable[None]]]:
+    return {
+        "catalogue": api.follower.run,
+        "credentials": api.desk.book.run,
+        "rejected postbacks": api.desk.rejected.run,
+        "click keyring": api.desk.click_keyring.run,
+        "sealing keyring": api.desk.sealing_keyring.run,
+        "principal keyring": api.principal_keyring.run,
+    }
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """The HTTP process: the public door, with the control plane behind it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 from fastapi import FastAPI
@@ -23,7 +24,7 @@ from services.gateway.usecases.bootstrap_admin_key import bootstrap_admin_key
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging, get_logger
-from shared.runtime.process import run_api
+from shared.runtime.process import background, run_api
 
 BOOTSTRAP_RETRY_SECONDS: Final = 0.5
 
@@ -44,18 +45,13 @@ def build_app(settings: GatewaySettings, health: Health) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.verifier
         app.state.wiring = api.wiring
-        tasks = [
-            asyncio.create_task(_bootstrap(api, is_bootstrapped)),
-            asyncio.create_task(api.principal_keyring.run()),
-        ]
-        async with api.upstreams.proxy:
-            try:
-                yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                await api.close()
+        tasks: dict[str, Callable[[], Awaitable[None]]] = {
+            "bootstrap": partial(_bootstrap, api, is_bootstrapped),
+            "principal keyring": api.principal_keyring.run,
+        }
+        async with api.upstreams.proxy, background(tasks, health):
+            yield
+        await api.close()
 
     routers = [front_page_router, parties_router, offers_router, enrolments_router, keys_router]
     local = create_app(title="Tributary", settings=settings, health=health, routers=routers, lifespan=lifespan)

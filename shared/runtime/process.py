@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
-import importlib.util
+import gc
 import json
 import signal
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from types import FrameType
 from typing import Any, Final, Protocol
 
 import uvicorn
 
 from shared.runtime.backoff import Outage
+from shared.runtime.edge_guard import guarded_config
 from shared.runtime.event_log.interface import StatedStop
 from shared.runtime.health import Health
 from shared.runtime.logging import get_logger
@@ -24,6 +25,9 @@ GRACEFUL_SECONDS: Final = 20
 
 STEADY_SECONDS: Final = 60.0
 """A task that ran this long before it failed is restarted without the delays of earlier failures."""
+
+GARBAGE_THRESHOLD: Final = 5_000
+"""Objects between two looks for garbage: a hundred requests in flight are no garbage, and looking costs a tenth."""
 
 _log = get_logger(__name__)
 
@@ -65,24 +69,8 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _config(app: Any, settings: ProcessSettings, *, guarded: bool) -> uvicorn.Config:
-    http: Any = "httptools"
-    if guarded and importlib.util.find_spec("shared.runtime.edge_guard") is not None:
-        from shared.runtime.edge_guard import EdgeGuard
-
-        http = EdgeGuard
-    return uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        http=http,
-        ws="none",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=GRACEFUL_SECONDS,
-    )
+def _config(app: Any, settings: ProcessSettings) -> uvicorn.Config:
+    return guarded_config(app, host=settings.host, port=settings.port, graceful_seconds=GRACEFUL_SECONDS)
 
 
 def _run(server: _Server, main: Callable[[], Awaitable[None]]) -> None:
@@ -99,10 +87,25 @@ def run_api(app: Any, settings: ProcessSettings, *, health: Health | None = None
 
     What the app opens it closes in its own lifespan.
     """
-    server = _Server(_config(app, settings, guarded=True), health.start_draining if health else lambda: None)
+    server = _Server(_config(app, settings), health.start_draining if health else lambda: None)
     _run(server, server.serve)
     if not server.started:
         raise SystemExit(1)
+
+
+@contextlib.asynccontextmanager
+async def background(tasks: Mapping[str, Callable[[], Awaitable[None]]], health: Health) -> AsyncIterator[None]:
+    """Run an HTTP process's own tasks beside its requests: supervised as a worker's, cancelled at the end."""
+    supervised = _supervised(tasks, health)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 20, 50)
+    try:
+        yield
+    finally:
+        for task in supervised:
+            task.cancel()
+        await asyncio.gather(*supervised, return_exceptions=True)
 
 
 def run_worker(
@@ -113,10 +116,12 @@ def run_worker(
     A task that raises is logged and started again with back-off; one that stopped on purpose (StatedStop) stays
     stopped and makes the process not ready. At the end tasks finish what they have in hand, then `closing` runs.
     """
-    server = _Server(_config(health_app(health), settings, guarded=False), health.start_draining)
+    server = _Server(_config(health_app(health), settings), health.start_draining)
 
     async def work() -> None:
-        supervised = [asyncio.create_task(_supervise(name, task, health), name=name) for name, task in tasks.items()]
+        supervised = [
+            asyncio.create_task(_supervise(name, task.run, health), name=name) for name, task in tasks.items()
+        ]
         try:
             await server.serve()
         finally:
@@ -131,6 +136,10 @@ def run_worker(
         raise SystemExit(1)
 
 
+def _supervised(tasks: Mapping[str, Callable[[], Awaitable[None]]], health: Health) -> list[asyncio.Task[None]]:
+    return [asyncio.create_task(_supervise(name, run, health), name=name) for name, run in tasks.items()]
+
+
 async def _finish(supervised: Sequence[asyncio.Task[None]]) -> None:
     if not supervised:
         return
@@ -141,7 +150,7 @@ async def _finish(supervised: Sequence[asyncio.Task[None]]) -> None:
     await asyncio.gather(*late, return_exceptions=True)
 
 
-async def _supervise(name: str, task: Runnable, health: Health) -> None:
+async def _supervise(name: str, run: Callable[[], Awaitable[None]], health: Health) -> None:
     outage = Outage(name)
     never = asyncio.Event()
     state: dict[str, str] = {}
@@ -153,7 +162,7 @@ async def _supervise(name: str, task: Runnable, health: Health) -> None:
     while True:
         started = time.monotonic()
         try:
-            await task.run()
+            await run()
             return
         except StatedStop as stop:
             state["problem"] = str(stop)

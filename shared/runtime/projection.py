@@ -73,7 +73,7 @@ class ProjectionFollower:
     """Keeps a process's memory in step with the stored projection.
 
     on_change(key, payload) is called for each entry, first for all of them in `load`, then as they change. It must
-    not block, and what it raises stops the process's follower visibly (the task is restarted and loads again).
+    not block; what it raises is logged and the entry tried again. is_loaded: every stored entry was handed over once.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class ProjectionFollower:
         self._on_change = on_change
         self._poll_seconds = poll_seconds
         self._seen_offset = -1
+        self.is_loaded = False
         self._outage = Outage("projection follower")
         self._stopping = asyncio.Event()
 
@@ -92,7 +93,10 @@ class ProjectionFollower:
         await self._poll()
 
     async def run(self) -> None:
-        """Follow until `stop`; through a loss of the database the memory keeps what it has."""
+        """Load, however long the database takes to come up, then follow until `stop`.
+
+        Through a loss of the database the memory keeps what it has.
+        """
         while not self._stopping.is_set():
             try:
                 await self._poll()
@@ -106,6 +110,10 @@ class ProjectionFollower:
         """Leave `run`."""
         self._stopping.set()
 
+    async def check_loaded(self) -> str | None:
+        """Why the process cannot work yet, or None; a check for Health.add_check. Being behind is no reason."""
+        return None if self.is_loaded else "the stored projection has not been read yet"
+
     async def health(self) -> str | None:
         """Why the memory may be behind, or None; a check for Health.add_check."""
         return f"projection is behind: {self._outage.reason}" if self._outage.reason else None
@@ -115,6 +123,7 @@ class ProjectionFollower:
             result = await connection.exec_driver_sql("SELECT max(changed_offset) FROM projection_entry")
             newest = result.scalar_one()
             if newest is None or newest == self._seen_offset:
+                self.is_loaded = True
                 return
             if newest < self._seen_offset:
                 self._seen_offset = -1  # the projection was rewound: another log begins at small offsets again
@@ -126,6 +135,7 @@ class ProjectionFollower:
             for row in rows:
                 self._on_change(row.key, row.payload)
                 self._seen_offset = row.changed_offset
+        self.is_loaded = True
 
 
 async def rewind_projection(session: AsyncSession) -> None:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Final
+from typing import Annotated
 
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.conversions.api.conversion_answers import conversion_answer
 from services.conversions.api.conversions import database_for
@@ -24,15 +24,14 @@ from services.conversions.usecases.find_target import ConversionNotFound, lock_t
 from shared.kernel.money import Money, parse_money
 from shared.runtime.database import Session
 from shared.runtime.http_app import MoneyModel, PlainText, StrictModel, StrictRoute
+from shared.runtime.idempotency_key import REPLAYED_HEADER, idempotency_key, in_progress, key_reused
 from shared.runtime.principal import Principal, require_role, tenant_of
-from shared.runtime.problem import Problem, conflict, field_invalid, not_found, role_not_allowed
-
-IDEMPOTENCY_KEY_CHARACTERS_MAX: Final = 128
+from shared.runtime.problem import conflict, not_found, role_not_allowed
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["conversions"])
 Changer = Annotated[Principal, Depends(require_role("merchant", "admin"))]
 Admin = Annotated[Principal, Depends(require_role("admin"))]
-Key = Annotated[str | None, PlainText(IDEMPOTENCY_KEY_CHARACTERS_MAX), Header(alias="Idempotency-Key")]
+Key = Annotated[str | None, Depends(idempotency_key)]
 Event = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,32}$")]
 Effect = Callable[[Session, Conversion], Awaitable[Conversion]]
 
@@ -132,7 +131,7 @@ async def _change(
         async with database_for(desk, caller).transaction(tenant=tenant_of(caller)) as session:
             kept = None if key is None else await _find_kept(session, owner, key, asked)
             if kept is not None:
-                return Response(kept.answer, kept.http_status, media_type="application/json")
+                return Response(kept.answer, kept.http_status, {REPLAYED_HEADER: "true"}, "application/json")
             conversion = await lock_target(session, ref, event=event, merchant_id=caller.merchant_id)
             after = await effect(session, conversion)
             answer = conversion_answer(after, caller).model_dump_json().encode("utf-8")
@@ -150,10 +149,10 @@ async def _change(
 
 async def _find_kept(session: Session, owner: str, key: str, asked: bytes) -> KeptAnswer | None:
     if not await try_lock_key(session, owner=owner, key=key):
-        raise Problem(409, "idempotency_key_in_flight", "A request with this key is being worked on.")
+        raise in_progress()
     kept = await find_kept_answer(session, owner=owner, key=key)
     if kept is not None and bytes(kept.request_hash) != asked:
-        raise field_invalid("Idempotency-Key", "idempotency_key_reused", "was used for another request")
+        raise key_reused()
     return kept
 
 

@@ -15,6 +15,7 @@ from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
 from shared.kernel.clock import Clock
 from shared.runtime.database import Database
 from shared.runtime.keyring import Keyring
+from shared.runtime.projection import ProjectionFollower
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,7 @@ class Desk:
 
     clock: Clock
     catalogue: Catalogue
+    follower: ProjectionFollower
     click_keyring: Keyring
     sealing_keyring: Keyring
     book: CredentialBook
@@ -35,7 +37,7 @@ class Desk:
     @property
     def is_ready(self) -> bool:
         """True once credentials and catalogue have been read: before, too much would wait or be refused."""
-        return self.book.is_ready and self.catalogue.is_loaded
+        return self.book.is_ready and self.follower.is_loaded
 
     def judge(self, fields: Mapping[str, Any], arrival: Arrival) -> Submission:
         """judge_postback with what this process knows."""

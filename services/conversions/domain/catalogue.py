@@ -23,10 +23,9 @@ class OfferVersion:
 
 
 class Catalogue:
-    """Offer versions in memory; fed change by change, in any order. is_loaded: what is stored has been read once."""
+    """Offer versions in memory; fed change by change, in any order."""
 
     def __init__(self) -> None:
-        self.is_loaded = False
         self._versions: dict[tuple[int, int], OfferVersion] = {}
         self._merchants: dict[int, int] = {}
 

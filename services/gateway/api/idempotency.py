@@ -8,10 +8,8 @@ answers of done writes are kept (30 days); a refusal is judged afresh. An answer
 
 import hashlib
 import json
-import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
 
 from fastapi import Request, Response
 from pydantic import BaseModel
@@ -24,11 +22,9 @@ from services.gateway.storage.idempotency_store import (
     store_answer,
 )
 from shared.runtime.database import Session
+from shared.runtime.idempotency_key import REPLAYED_HEADER, idempotency_key, in_progress, key_reused
 from shared.runtime.principal import Principal
-from shared.runtime.problem import Problem, conflict, field_invalid
-
-HEADER: Final = "Idempotency-Key"
-_KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
+from shared.runtime.problem import conflict
 
 Effect = Callable[[Session], Awaitable[BaseModel]]
 
@@ -72,12 +68,10 @@ async def perform_once(
 
 async def _stored(session: Session, claim: _Claim) -> StoredAnswer | None:
     if not await claim_idempotency_key(session, scope=claim.scope, idempotency_key=claim.idempotency_key):
-        problem = conflict("idempotency_in_progress", "A request with this Idempotency-Key is running; wait for it.")
-        problem.headers["Retry-After"] = "1"
-        raise problem
+        raise in_progress()
     stored = await find_answer(session, scope=claim.scope, idempotency_key=claim.idempotency_key)
     if stored is not None and stored.request_sha256 != claim.request_sha256:
-        raise Problem(422, "idempotency_key_reused", "This Idempotency-Key belongs to another request.")
+        raise key_reused()
     return stored
 
 
@@ -88,7 +82,7 @@ def _replay(stored: StoredAnswer) -> Response:
             "This was done already, and its secret is shown only once. Revoke the key and issue another if it is lost.",
         )
     response = _response(stored.body, stored.status)
-    response.headers["Idempotent-Replayed"] = "true"
+    response.headers[REPLAYED_HEADER] = "true"
     return response
 
 
@@ -100,12 +94,8 @@ def _response(body: bytes, status: int, *, holds_secret: bool = False) -> Respon
 
 
 async def _claim_of(request: Request, caller: Principal) -> _Claim | None:
-    given = request.headers.getlist(HEADER)
-    if not given:
-        return None
-    if len(given) > 1 or not _KEY.fullmatch(given[0]):
-        raise field_invalid(HEADER, "idempotency_key_invalid", "must be 1 to 128 visible ASCII characters, once")
-    return _Claim(_scope_of(caller), given[0], await _request_hash(request))
+    key = await idempotency_key(request)
+    return None if key is None else _Claim(_scope_of(caller), key, await _request_hash(request))
 
 
 def _scope_of(caller: Principal) -> str:

@@ -226,7 +226,10 @@ async def test_not_ready_until_the_catalogue_is_there_and_then_independent_of_po
     finally:
         await asyncio.to_thread(house.postgres.restart)
 
-    assert (answer.status_code, answer.json()["problems"]) == (503, {"catalogue": "the catalogue is not loaded yet"})
+    assert (answer.status_code, answer.json()["problems"]) == (
+        503,
+        {"catalogue": "the stored projection has not been read yet"},
+    )
     assert still.status_code == 200
 
 
