@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 UNKNOWN_FROM: Final = 500
-STILL_AT_IT: Final = frozenset({"idempotency_in_progress", "idempotency_key_in_flight"})
+STILL_AT_IT: Final = frozenset({"idempotency_in_progress"})
 
 
 @dataclass(slots=True)

@@ -173,7 +173,8 @@ async def test_an_idempotency_key_answers_again_and_takes_one_request_only(conve
     reused = await act(conversions, other["conversion_id"], "approve", Idempotency_Key=key)
 
     assert (first.status_code, again.status_code, again.json()) == (200, 200, first.json())
-    assert (reused.status_code, reused.json()["errors"][0]["code"]) == (422, "idempotency_key_reused")
+    assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
 
 
 async def test_the_same_key_at_once_has_one_effect(conversions: ConversionsService) -> None:
@@ -186,7 +187,22 @@ async def test_the_same_key_at_once_has_one_effect(conversions: ConversionsServi
 
     assert {r.status_code for r in responses} <= {200, 409}
     assert 200 in {r.status_code for r in responses}
+    waiting = [r for r in responses if r.status_code == 409]
+    assert {(r.json()["code"], r.headers["retry-after"]) for r in waiting} <= {("idempotency_in_progress", "1")}
     assert len(await conversions.events_of(made["conversion_id"])) == 2
+
+
+@pytest.mark.parametrize("keys", [[""], ["a b"], ["x" * 129], ["one", "two"], ["one", "one"]])
+async def test_a_malformed_or_doubled_idempotency_key_is_refused(
+    conversions: ConversionsService, keys: list[str]
+) -> None:
+    made = await sale(conversions)
+    headers = [*conversions.as_role("merchant", MERCHANT).items(), *(("Idempotency-Key", key) for key in keys)]
+
+    response = await conversions.client.post(f"/v1/conversions/{made['conversion_id']}/approve", headers=headers)
+
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "Idempotency-Key")
+    assert len(await conversions.events_of(made["conversion_id"])) == 1
 
 
 async def test_a_merchant_reports_with_its_key_one_by_one_and_in_batches(conversions: ConversionsService) -> None:
