@@ -24,7 +24,7 @@ from services.conversions.storage.conversion_queries import (
     list_conversions,
     list_versions,
 )
-from services.conversions.usecases.judge_postback import Arrival, FieldFault, Submission, refused
+from services.conversions.usecases.judge_postback import Arrival, FieldFault, Refusal, Submission, refused
 from services.conversions.usecases.postback_group import PostbacksUnavailable
 from shared.kernel.ids import new_id
 from shared.runtime.database import Database
@@ -47,7 +47,7 @@ from shared.runtime.pagination import (
     page_of,
 )
 from shared.runtime.principal import Principal, require_role, tenant_of
-from shared.runtime.problem import field_invalid, not_found, unsupported_media_type
+from shared.runtime.problem import Problem, field_invalid, not_found, unsupported_media_type
 from shared.runtime.strict_route import is_json, parse_json
 
 BATCH_MAX: Final = 100
@@ -67,14 +67,30 @@ async def report_conversions(request: Request, caller: Reporter) -> Response:
     """One postback as JSON, or `{"conversions": [up to 100]}`, answered 200 with a result for each."""
     if not is_json(request.headers.get("content-type")):
         raise unsupported_media_type()
-    desk, body = desk_of(request), parse_json(await read_body(request.receive, limit_bytes=BODY_BYTES_MAX))
-    if not isinstance(body, dict):
-        raise field_invalid("body", "object_expected", "must be one JSON object")
+    desk, raw = desk_of(request), await read_body(request.receive, limit_bytes=BODY_BYTES_MAX)
     if not desk.is_ready:
         raise not_now()
+    try:
+        body = _read_object(raw)
+    except Problem as unreadable:  # the merchant is known by its key, so even this leaves a receipt (I7)
+        faults = [FieldFault(error.field, error.code, error.message) for error in unreadable.errors]
+        refusal = Refusal(Outcome.MALFORMED, faults)
+        return await _answer_one(request, desk, Submission(_arrival(desk, caller, "api"), refusal=refusal))
     if "conversions" in body:
         return await _report_batch(request, desk, caller, body["conversions"])
-    answers = await _record(desk, [_judge(desk, caller, body, "api")])
+    return await _answer_one(request, desk, _judge(desk, caller, body, "api"))
+
+
+def _read_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object of a body. Raises Problem 422."""
+    body = parse_json(raw)
+    if not isinstance(body, dict):
+        raise field_invalid("body", "object_expected", "must be one JSON object")
+    return body
+
+
+async def _answer_one(request: Request, desk: Desk, submission: Submission) -> Response:
+    answers = await _record(desk, [submission])
     status, headers, encoded = encode_answer(answers[0], request_id_of(request.scope))
     response = Response(encoded, status_code=status)
     response.raw_headers = headers
@@ -94,9 +110,7 @@ async def _report_batch(request: Request, desk: Desk, caller: Principal, items: 
 
 
 def _judge(desk: Desk, caller: Principal, fields: Any, transport: str) -> Submission:
-    assert caller.merchant_id is not None
-    actor = Actor("merchant", caller.key_id)
-    arrival = Arrival(new_id(), caller.merchant_id, desk.clock.now(), transport, actor, caller.request_id)
+    arrival = _arrival(desk, caller, transport)
     if not isinstance(fields, dict):
         return refused(arrival, Outcome.MALFORMED, FieldFault("conversions", "object_expected", "must be an object"))
     named = fields.get("merchant_id")
@@ -104,6 +118,12 @@ def _judge(desk: Desk, caller: Principal, fields: Any, transport: str) -> Submis
         fault = FieldFault("merchant_id", "merchant_id_mismatch", "is another merchant than the key's")
         return refused(arrival, Outcome.MALFORMED, fault)
     return desk.judge(fields, arrival)
+
+
+def _arrival(desk: Desk, caller: Principal, transport: str) -> Arrival:
+    assert caller.merchant_id is not None
+    actor = Actor("merchant", caller.key_id)
+    return Arrival(new_id(), caller.merchant_id, desk.clock.now(), transport, actor, caller.request_id)
 
 
 async def _record(desk: Desk, submissions: list[Submission]) -> Any:
