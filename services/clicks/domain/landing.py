@@ -34,8 +34,8 @@ class Landing:
     """A compiled landing page. Its host is fixed: no value of a click can move it.
 
     click_id_lead: what comes before the click ID at the end of the query; "" where a macro carries it. joint: what
-    joins one more parameter to the query. query_names: parameters the page has already, which nothing passed through
-    may repeat.
+    joins one more parameter to the query. query_names: parameters the page has already, that of the click ID among
+    them, which nothing passed through may repeat.
     """
 
     before_fragment: _Pattern
@@ -51,7 +51,13 @@ class Landing:
 
     def with_click_id_parameter(self, click_id_parameter: str) -> "Landing":
         """The same page with another parameter for the click ID."""
-        return replace(self, click_id_lead=self.click_id_lead and _lead(self.joint, click_id_parameter))
+        if not self.click_id_lead:
+            return self
+        return replace(
+            self,
+            click_id_lead=_lead(self.joint, click_id_parameter),
+            query_names=self.query_names | {click_id_parameter},
+        )
 
     def fill(self, values: Mapping[str, str], click_id: str, passed: Mapping[str, str]) -> str:
         """The page's address for one click, ASCII. click_id: "" leaves it out. passed: parameters to pass through."""
@@ -65,7 +71,10 @@ class Landing:
 
 
 def compile_landing(template: str, *, click_id_parameter: str, allow_loopback_http: bool) -> Landing:
-    """The landing page of `template`. Raises AddressRefused when it is no fixed-host https address."""
+    """The landing page of `template`; a click ID that stands in it already is taken out.
+
+    Raises AddressRefused when it is no fixed-host https address.
+    """
     macros: list[str] = []
 
     def stand_in(match: re.Match[str]) -> str:
@@ -79,28 +88,34 @@ def compile_landing(template: str, *, click_id_parameter: str, allow_loopback_ht
     )
     if _STAND_IN.search(address.origin):
         raise AddressRefused("landing_template", "url_malformed", "macros come after the host")
+    if "click_id" not in macros:
+        address = _without_parameter(address, click_id_parameter)
     return _compile(address, macros, click_id_parameter)
 
 
 def landing_of_deep_link(address: WebAddress, *, click_id_parameter: str) -> Landing:
     """A deep link as a landing page; a click ID it carries already is taken out."""
-    kept = [
-        pair for pair in address.query.removeprefix("?").split("&") if pair and _name_of(pair) != click_id_parameter
-    ]
-    query = "?" + "&".join(kept) if kept else ""
-    plain = WebAddress(address.scheme, address.host, address.port, address.path, query, address.fragment)
-    return _compile(plain, [], click_id_parameter)
+    return _compile(_without_parameter(address, click_id_parameter), [], click_id_parameter)
+
+
+def _without_parameter(address: WebAddress, parameter: str) -> WebAddress:
+    """`address` with nothing in its query under `parameter`: of two click IDs a shop may read the wrong one."""
+    pairs = address.query.removeprefix("?").split("&")
+    kept = [pair for pair in pairs if pair and _name_of(pair) != parameter]
+    return replace(address, query="?" + "&".join(kept) if kept else "")
 
 
 def _compile(address: WebAddress, macros: list[str], click_id_parameter: str) -> Landing:
     query = address.query.removeprefix("?")
     joint = "?" if not address.query else "" if query == "" or query.endswith("&") else "&"
+    lead = "" if "click_id" in macros else _lead(joint, click_id_parameter)
+    names = {_name_of(pair) for pair in query.split("&") if pair}
     return Landing(
         before_fragment=_pattern(address.before_fragment, macros),
         fragment=_pattern(address.fragment, macros),
-        click_id_lead="" if "click_id" in macros else _lead(joint, click_id_parameter),
+        click_id_lead=lead,
         joint=joint,
-        query_names=frozenset(_name_of(pair) for pair in query.split("&") if pair),
+        query_names=frozenset(names | {click_id_parameter} if lead else names),
     )
 
 

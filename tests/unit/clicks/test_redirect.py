@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
@@ -314,6 +315,29 @@ async def test_ad_click_ids_and_utm_travel_on_and_never_replace_the_merchants_ow
     tail = answer.location.partition(answer.click_id)[2]
     assert tail == "&gclid=g1&fbclid=f&utm_campaign=c%26d"
     assert house.events[0].ad_click_ids == {"gclid": "g1", "fbclid": "f"}
+
+
+@pytest.mark.parametrize("page", ["landing_template", "fallback_url"])
+async def test_nothing_passed_through_poses_as_the_click_id(page: str) -> None:
+    fields: dict[str, Any] = {"click_id_parameter": "utm_content", page: "https://shop.example/?a=1"}
+    status: Any = "active" if page == "landing_template" else "paused"
+    house = RedirectHouse(make_catalogue(*offer_events(status=status, **fields), enrolment_event()))
+
+    answer = await house.ask("/c/1/3?utm_content=another&utm_term=t")
+
+    named = [pair for pair in answer.location.partition("?")[2].split("&") if pair.startswith("utm_content=")]
+    assert len(named) == 1
+    assert named[0] != "utm_content=another"
+    assert answer.location.endswith("&utm_term=t")
+
+
+async def test_a_click_id_that_stands_in_the_template_already_is_taken_out() -> None:
+    template = "https://shop.example/?click_id=x&a={sub1}&click%5Fid={sub2}&b="
+    house = RedirectHouse(make_catalogue(*offer_events(landing_template=template), enrolment_event()))
+
+    answer = await house.ask("/c/1/3?sub1=one&sub2=two")
+
+    assert answer.location == f"https://shop.example/?a=one&b=&click_id={answer.click_id}"
 
 
 async def test_the_shopper_arrives_while_no_home_takes_clicks() -> None:
