@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Final
 
 DEMO_FILE: Final = Path(".tributary/demo.json")
@@ -44,7 +45,7 @@ def read_options(arguments: Sequence[str]) -> Options:
     parser.add_argument("--postbacks", type=int, default=POSTBACKS_DEFAULT)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--spread-seconds", type=float, default=0.0, help="spread the traffic over this time")
-    parser.add_argument("--history", type=Path, help=f"default: {HISTORY_NAME} beside the demo file")
+    parser.add_argument("--history", type=Path, help="default: beside the demo file, else in the temporary folder")
     given = parser.parse_args(arguments)
     noted = json.loads(given.demo_file.read_text()) if given.demo_file.exists() else {}
     folder = given.demo_file.parent
@@ -59,8 +60,13 @@ def read_options(arguments: Sequence[str]) -> Options:
         postbacks=given.postbacks,
         seed=given.seed,
         spread_seconds=given.spread_seconds,
-        history=given.history or folder / HISTORY_NAME,
+        history=given.history or _history_in(folder),
     )
+
+
+def _history_in(folder: Path) -> Path:
+    """In the network's folder where there is one. It is not ours to make: whoever starts a network does."""
+    return folder / HISTORY_NAME if folder.exists() else Path(gettempdir()) / f"tributary-{os.getpid()}-{HISTORY_NAME}"
 
 
 def _text_of(path: Path) -> str:
