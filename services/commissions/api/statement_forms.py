@@ -1,4 +1,7 @@
-"""One statement as JSON and as CSV, line by line: the same statement gives the same bytes for ever."""
+"""One statement as JSON and as CSV, line by line: the same statement gives the same bytes for ever.
+
+Whether its period is closed yet is no part of it: that changes, and travels beside it in a header.
+"""
 
 import csv
 import io
@@ -42,7 +45,7 @@ async def statement_csv(statement: Statement, lines: AsyncIterator[StatementLine
     Opening and closing name the block of the cut and its hash. Amounts are plain numbers; no text can be a formula.
     """
     sections = [section.name for section in statement.sections]
-    yield _row(["row", "party", "period", "currency", "status", *_LINE_COLUMNS, *sections, "amount"])
+    yield _row(["row", "party", "period", "currency", *_LINE_COLUMNS, *sections, "amount"])
     yield _edge(statement, "opening", [section.opening_minor for section in statement.sections])
     async for line in lines:
         yield _csv_line(statement, line, sections)
@@ -60,7 +63,6 @@ def statement_head(statement: Statement) -> dict[str, Any]:
         "party": party_document(statement.party),
         "period": str(statement.period),
         "currency": statement.currency,
-        "status": _status(statement),
         "block": {"number": cut.number, "hash": cut.hash.hex(), "booked_at": instant_text(cut.booked_at)},
         "opening": _text(statement, statement.opening_minor),
         "closing": _text(statement, statement.closing_minor),
@@ -127,7 +129,7 @@ def _edge(statement: Statement, row: str, amounts: Sequence[int]) -> bytes:
 
 def _csv_row(statement: Statement, row: str, fields: Mapping[str, Any], amounts_minor: Sequence[int]) -> bytes:
     party = party_document(statement.party)
-    texts = [row, f"{party['kind']}:{party['id']}", str(statement.period), statement.currency, _status(statement)]
+    texts = [row, f"{party['kind']}:{party['id']}", str(statement.period), statement.currency]
     texts += ["" if fields.get(name) is None else str(fields[name]) for name in _LINE_COLUMNS]
     amounts = [_text(statement, minor) for minor in (*amounts_minor, sum(amounts_minor))]
     return _row([*map(_harmless, texts), *amounts])
@@ -146,10 +148,6 @@ def _row(texts: Sequence[str]) -> bytes:
 
 def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
-
-
-def _status(statement: Statement) -> str:
-    return "final" if statement.cut.is_final else "open"
 
 
 def _text(statement: Statement, amount_minor: int) -> str:

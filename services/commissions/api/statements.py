@@ -86,6 +86,7 @@ def _render(statement: Statement, lines: AsyncIterator[StatementLine], *, wants_
     headers = {
         "Tributary-Block": str(statement.cut.number),
         "Tributary-Block-Hash": statement.cut.hash.hex(),
+        "Tributary-Statement-Status": "final" if statement.cut.is_final else "open",
         "Cache-Control": "no-store",
     }
     if not wants_csv:

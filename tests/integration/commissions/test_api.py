@@ -135,7 +135,7 @@ async def test_a_statement_has_a_line_for_every_posting_and_closes_with_the_bala
         ("approval", "0.00"),
         ("adjustment", "-2.50"),
     ]
-    assert (statement["opening"], statement["closing"], statement["status"]) == ("0.00", "7.50", "open")
+    assert (statement["opening"], statement["closing"]) == ("0.00", "7.50")
     assert [(s["name"], s["opening"], s["closing"]) for s in statement["sections"]] == [
         ("pending", "0.00", "0.00"),
         ("payable", "0.00", "7.50"),

@@ -129,6 +129,16 @@ async def test_the_list_has_each_month_as_its_statement_has_it(worker_database: 
         assert (row.block_number, row.is_final) == (statement.cut.number, statement.cut.is_final)
 
 
+async def test_the_same_cut_renders_to_the_same_bytes_before_and_after_the_close(worker_database: Database) -> None:
+    async with months(worker_database) as ledger:
+        before = await ledger.rendered(open_yet := await ledger.statement(FEBRUARY))
+        await close_passed_periods(ledger.session, datetime(2031, 3, 20, tzinfo=UTC))
+        after = await ledger.rendered(final := await ledger.statement(FEBRUARY))
+
+    assert (open_yet.cut.is_final, final.cut.is_final) == (False, True)
+    assert before == after
+
+
 async def test_a_closed_month_renders_to_the_same_bytes_whatever_is_booked_later(worker_database: Database) -> None:
     async with months(worker_database) as ledger:
         await close_passed_periods(ledger.session, datetime(2031, 3, 20, tzinfo=UTC))
