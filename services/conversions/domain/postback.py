@@ -17,6 +17,8 @@ from shared.kernel.money import Money, is_currency, parse_money
 
 EVENT_DEFAULT: Final = "sale"
 EVENT_REFUND: Final = "refund"
+"""What an adjustment may call itself; no order, and no term of an offer, has this event."""
+
 SUBS: Final = tuple(f"sub{number}" for number in range(1, 11))
 ITEMS_MAX: Final = 50
 ITEMS_CHARACTERS_MAX: Final = 8_000
@@ -92,7 +94,10 @@ def parse_postback(fields: Mapping[str, Any], merchant_id: int) -> Postback:
     MoneyInvalid naming the field.
     """
     order_id, adjustment_id = _text(fields, "order_id"), _text(fields, "adjustment_id")
-    click_id = _click_id(fields)
+    click_id, event = _click_id(fields), _event(fields)
+    if event == EVENT_REFUND and adjustment_id is None:
+        # As an order of its own it would take nothing back, and leave later refunds of the order ambiguous.
+        raise InvalidValue("adjustment_id", "adjustment_id_required", "is required with the event refund")
     if adjustment_id is not None and order_id is None:
         raise InvalidValue("order_id", "order_id_required", "is required with adjustment_id")
     if order_id is None and click_id is None:
@@ -100,7 +105,7 @@ def parse_postback(fields: Mapping[str, Any], merchant_id: int) -> Postback:
     subs = {name: value for name in SUBS if (value := _text(fields, name, _SUB_LIMIT)) is not None}
     return Postback(
         merchant_id=merchant_id,
-        event=_event(fields),
+        event=event,
         order_id=order_id,
         adjustment_id=adjustment_id,
         click_id=click_id,

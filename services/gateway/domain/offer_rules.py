@@ -32,6 +32,7 @@ REFERRER_POLICIES: Final = frozenset(
     }
 )
 _EVENT = re.compile(r"[a-z0-9_]{1,32}", re.ASCII)
+_EVENTS_RESERVED: Final = frozenset({"refund"})
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
 AmountText = tuple[str, str]
@@ -124,6 +125,8 @@ def _read_terms(drafts: Sequence[TermDraft]) -> tuple[Term, ...]:
     for index, draft in enumerate(drafts):
         if not _EVENT.fullmatch(draft.event):
             raise InvalidValue(f"terms.{index}.event", "event_invalid", "must be 1 to 32 of a-z 0-9 _")
+        if draft.event in _EVENTS_RESERVED:
+            raise InvalidValue(f"terms.{index}.event", "event_reserved", "stands for taking back, which pays nothing")
         if draft.event in events:
             raise InvalidValue(f"terms.{index}.event", "event_repeated", "has a term already")
         events.add(draft.event)

@@ -91,6 +91,14 @@ def test_one_of_order_and_click_is_needed_and_an_adjustment_needs_its_order() ->
     assert (neither.value.field, orderless.value.field) == ("order_id", "order_id")
 
 
+@pytest.mark.parametrize("order", [{"order_id": "A-1"}, {"click_id": "x"}, {"order_id": "A-1", "adjustment_id": ""}])
+def test_a_refund_without_its_adjustment_id_is_no_order_of_its_own(order: dict[str, str]) -> None:
+    with pytest.raises(InvalidValue) as refused:
+        parse_postback({"event": "refund", "amount": "5.00", "currency": "EUR", **order}, 7)
+
+    assert (refused.value.field, refused.value.code) == ("adjustment_id", "adjustment_id_required")
+
+
 def test_content_ignores_the_way_and_the_case_of_the_click_id() -> None:
     one = parse(click_id="ABC", amount="5.00", currency="EUR", ts="1", sig="x", token="y", merchant_id="7", unknown="z")
     two = parse(click_id="abc", amount=Decimal("5.0"), currency="EUR", event="sale")

@@ -76,6 +76,7 @@ def test_terms_survive_being_stored() -> None:
         ({"terms": [replace(FLAT, event="Sale")]}, "terms.0.event"),
         ({"terms": [replace(FLAT, event="")]}, "terms.0.event"),
         ({"terms": [replace(FLAT, event="x" * 33)]}, "terms.0.event"),
+        ({"terms": [PERCENTAGE, replace(FLAT, event="refund")]}, "terms.1.event"),
         ({"terms": [replace(FLAT, kind="tiered")]}, "terms.0.kind"),
         ({"terms": [replace(FLAT, amount=None)]}, "terms.0.amount"),
         ({"terms": [replace(FLAT, rate_percent="1")]}, "terms.0.rate_percent"),
