@@ -17,7 +17,7 @@ from starlette.requests import Request
 from shared.runtime.database import Tenant
 from shared.runtime.keyring import Keyring
 from shared.runtime.logging import get_logger
-from shared.runtime.problem import Problem, role_not_allowed, unauthenticated
+from shared.runtime.problem import Problem, not_found, role_not_allowed, unauthenticated
 from shared.runtime.strict_route import runs_first
 
 PRINCIPAL_HEADER: Final = "Tributary-Principal"
@@ -192,3 +192,15 @@ def tenant_of(principal: Principal) -> Tenant | None:
     if principal.role in ("admin", "finance"):
         return None
     return Tenant(merchant_id=principal.merchant_id, affiliate_id=principal.affiliate_id)
+
+
+def own_or_asked(own: int | None, asked: int | None) -> int | None:
+    """Whose rows a list shows: the tenant's `own`, or whomever staff asks for; None for everybody's.
+
+    Raises Problem 404 for a tenant that asks for another, whether there is such a one or not.
+    """
+    if own is None:
+        return asked
+    if asked not in (None, own):
+        raise not_found("party_not_found", "There is no such party.")
+    return own

@@ -23,8 +23,7 @@ from shared.runtime.pagination import (
     decode_cursor,
     page_of,
 )
-from shared.runtime.principal import Principal, require_role, tenant_of
-from shared.runtime.problem import field_invalid
+from shared.runtime.principal import Principal, own_or_asked, require_role, tenant_of
 
 _CURSOR_KEYS: Final = ("at", "id")
 Reader = Annotated[Principal, Depends(require_role("affiliate", "admin", "finance"))]
@@ -65,7 +64,7 @@ def clicks_router(tenants: Database, staff: Database) -> APIRouter:
         sub1: Annotated[str | None, PlainText(255)] = None,
     ) -> Page[ClickAnswer]:
         wanted = ClickFilter(
-            affiliate_id=_affiliate(caller, affiliate_id),
+            affiliate_id=own_or_asked(caller.affiliate_id, affiliate_id),
             offer_id=offer_id,
             from_at=from_at,
             to_at=to_at,
@@ -84,14 +83,6 @@ def clicks_router(tenants: Database, staff: Database) -> APIRouter:
 def flag_names(flags: int) -> list[str]:
     """The names of a click's flags, lower case, lowest bit first."""
     return [flag.name.lower() for flag in ClickFlags if flag and flags & flag and flag.name]
-
-
-def _affiliate(caller: Principal, asked: int | None) -> int | None:
-    if caller.role != "affiliate":
-        return asked
-    if asked is not None and asked != caller.affiliate_id:
-        raise field_invalid("affiliate_id", "not_yours", "leave it out: an affiliate sees its own clicks")
-    return caller.affiliate_id
 
 
 def _position_of(click: ListedClick) -> Mapping[str, CursorValue]:

@@ -32,6 +32,7 @@ from shared.runtime.pagination import (
     decode_cursor,
     page_of,
 )
+from shared.runtime.principal import own_or_asked
 from shared.runtime.problem import Problem, not_found
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["commissions"])
@@ -55,8 +56,8 @@ async def get_commissions(
     desk = desk_of(request)
     now = desk.clock.now()
     wanted = CommissionFilter(
-        merchant_id=_own(caller.merchant_id, merchant_id),
-        affiliate_id=_own(caller.affiliate_id, affiliate_id),
+        merchant_id=own_or_asked(caller.merchant_id, merchant_id),
+        affiliate_id=own_or_asked(caller.affiliate_id, affiliate_id),
         offer_id=offer_id,
         status=status,
         from_at=from_at,
@@ -101,12 +102,6 @@ async def get_trail(request: Request, caller: Reader, commission_id: str) -> Tra
         except CommissionNotFound:
             raise _unknown() from None
     return trail_answer(trail, caller, desk.clock.now())
-
-
-def _own(own: int | None, asked: int | None) -> int | None:
-    if own is not None and asked not in (None, own):
-        raise not_found("party_not_found", "There is no such party.")
-    return own if own is not None else asked
 
 
 def _read_id(text: str) -> UUID:

@@ -46,7 +46,7 @@ from shared.runtime.pagination import (
     decode_cursor,
     page_of,
 )
-from shared.runtime.principal import Principal, require_role, tenant_of
+from shared.runtime.principal import Principal, own_or_asked, require_role, tenant_of
 from shared.runtime.problem import Problem, field_invalid, not_found, unsupported_media_type
 from shared.runtime.strict_route import is_json, parse_json
 
@@ -151,8 +151,8 @@ async def get_conversions(
     if caller.role == "affiliate" and order_id is not None:
         raise field_invalid("order_id", "not_yours", "leave it out: order ids are the merchant's")
     wanted = ConversionFilter(
-        merchant_id=_own(caller.merchant_id, merchant_id, "merchant_id"),
-        affiliate_id=_own(caller.affiliate_id, affiliate_id, "affiliate_id"),
+        merchant_id=own_or_asked(caller.merchant_id, merchant_id),
+        affiliate_id=own_or_asked(caller.affiliate_id, affiliate_id),
         status=None if status is None else status.value,
         offer_id=offer_id,
         order_id=order_id,
@@ -200,9 +200,3 @@ def read_id(ref: str) -> UUID | None:
 def read_position(cursor: str | None) -> UUID | None:
     """Where a page starts. Raises Problem 422 `cursor_invalid`."""
     return None if cursor is None else cursor_parsed(decode_cursor(cursor, keys=("id",)), "id", UUID)
-
-
-def _own(own: int | None, asked: int | None, field: str) -> int | None:
-    if own is not None and asked is not None and asked != own:
-        raise field_invalid(field, "not_yours", "leave it out: you see your own")
-    return own if own is not None else asked

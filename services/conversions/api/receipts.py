@@ -15,8 +15,8 @@ from services.conversions.storage.conversion_queries import (
 )
 from shared.runtime.http_app import PlainText, QueryId, QueryInstant, StrictRoute
 from shared.runtime.pagination import LIMIT_DEFAULT, Page, PageCursor, PageLimit, page_of
-from shared.runtime.principal import Principal, require_role, tenant_of
-from shared.runtime.problem import field_invalid, not_found
+from shared.runtime.principal import Principal, own_or_asked, require_role, tenant_of
+from shared.runtime.problem import not_found
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["receipts"])
 Reader = Annotated[Principal, Depends(require_role("merchant", "admin"))]
@@ -36,9 +36,7 @@ async def get_receipts(
     to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
 ) -> Page[ReceiptAnswer]:
     """Newest first. authenticated=false: the last hundred that could not prove to be the merchant's."""
-    if caller.merchant_id is not None and merchant_id not in (None, caller.merchant_id):
-        raise field_invalid("merchant_id", "not_yours", "leave it out: you see your own")
-    own, before = caller.merchant_id or merchant_id, read_position(cursor)
+    own, before = own_or_asked(caller.merchant_id, merchant_id), read_position(cursor)
     wanted = ReceiptFilter(own, order_id, outcome, from_at, to_at, before)
     async with database_for(desk_of(request), caller).transaction(tenant=tenant_of(caller)) as session:
         if authenticated:

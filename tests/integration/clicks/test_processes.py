@@ -274,7 +274,7 @@ async def test_a_click_is_in_the_affiliates_list_within_two_seconds(house: Click
     assert [item["affiliate_id"] for item in theirs["items"]] == [4]
     assert len(everybody["items"]) == 3
     assert [item["affiliate_id"] for item in one["items"]] == [4]
-    assert refused == [401, 401, 422, 422, 422, 422]
+    assert refused == [401, 401, 422, 422, 404, 422]
 
 
 async def test_links_are_ready_to_publish(house: ClicksHouse) -> None:

@@ -72,7 +72,10 @@ async def test_lists_are_narrowed_filtered_and_paged(conversions: ConversionsSer
     assert (await conversions.client.get("/v1/conversions", headers=stranger)).json()["items"] == []
     borrowed = await conversions.client.get(f"/v1/conversions?cursor={cursor}", headers=stranger)
     assert borrowed.json()["items"] == []
-    for query in ("merchant_id=8", "cursor=zzz", "status=paid", "limit=0", "from=yesterday"):
+    for path in ("conversions", "receipts"):
+        foreign = await conversions.client.get(f"/v1/{path}?merchant_id=8", headers=headers)
+        assert (foreign.status_code, foreign.json()["code"]) == (404, "party_not_found")
+    for query in ("cursor=zzz", "status=paid", "limit=0", "from=yesterday"):
         assert (await conversions.client.get(f"/v1/conversions?{query}", headers=headers)).status_code == 422
 
 
