@@ -14,7 +14,7 @@ AMOUNT_MINOR_MAX: Final = 10**15
 """Largest amount one field may carry, in minor units: far above any order, far below a bigint's sum of millions."""
 
 _EXPONENTS: Final[dict[str, int]] = {c.code: c.exponent for c in Currency if c.exponent is not None}
-_AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,14})(?:\.[0-9]{1,8})?", re.ASCII)
+_AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,8})?", re.ASCII)
 _RATE = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,6})?", re.ASCII)
 _CONTEXT: Final = Context(prec=60)
 

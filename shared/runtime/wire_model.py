@@ -145,7 +145,7 @@ class StrictModel(BaseModel):
 class MoneyModel(StrictModel):
     """Money in a body: `{"amount": "12.34", "currency": "EUR"}`. The currency's own decimals are judged by Money."""
 
-    amount: Annotated[str, Field(pattern=r"^[0-9]{1,15}(\.[0-9]{1,4})?$")]
+    amount: Annotated[str, Field(pattern=r"^[0-9]{1,16}(\.[0-9]{1,4})?$")]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shared.kernel.errors import InvalidValue
@@ -27,6 +27,7 @@ currencies = st.sampled_from(["EUR", "JPY", "KWD", "USD", "CLF"])
 
 
 @given(st.integers(0, AMOUNT_MINOR_MAX), currencies)
+@example(AMOUNT_MINOR_MAX, "JPY")
 def test_what_is_written_is_read_back(amount_minor: int, currency: str) -> None:
     money = Money(amount_minor, currency)
 
