@@ -34,7 +34,7 @@ def test_replaying_every_event_leaves_the_ledger_byte_for_byte(platform: Running
         positions = _positions(commissions)
         assert positions, "the consumer has stored positions"
 
-        assert _reset(platform) == len(positions)
+        assert _reset(platform) >= len(positions)
         platform.kill9("commissions-worker")
         wait_until(lambda: _positions(commissions) == positions, REPLAY_SECONDS, "everything has been replayed")
 
