@@ -111,14 +111,19 @@ async def lock_by_ids(session: Session, ids: Collection[UUID]) -> list[Conversio
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
-async def lock_by_order(session: Session, order_id: str, merchant_id: int | None) -> list[Conversion]:
-    """The conversions of one order that the session may see, locked. merchant_id: None for any (staff)."""
+async def lock_by_order(
+    session: Session, order_id: str, *, event: str | None, merchant_id: int | None
+) -> list[Conversion]:
+    """At most two of the conversions of one order that the session may see, locked: one is meant, two are too many.
+
+    event: None for any. merchant_id: None for any (staff).
+    """
     result = await session.execute(
         text(
-            "SELECT * FROM conversion WHERE order_id = :order_id"
-            " AND (CAST(:merchant_id AS int) IS NULL OR merchant_id = :merchant_id) ORDER BY id LIMIT 10 FOR UPDATE"
+            "SELECT * FROM conversion WHERE order_id = :order_id AND (CAST(:event AS text) IS NULL OR event = :event)"
+            " AND (CAST(:merchant_id AS int) IS NULL OR merchant_id = :merchant_id) ORDER BY id LIMIT 2 FOR UPDATE"
         ),
-        {"order_id": order_id, "merchant_id": merchant_id},
+        {"order_id": order_id, "event": event, "merchant_id": merchant_id},
     )
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 

@@ -150,13 +150,18 @@ async def find_adjustment(
     return None if row is None else _read_adjustment(row)
 
 
+class AdjustmentTaken(Exception):
+    """Another transaction recorded an adjustment under the same key, on another conversion of the order."""
+
+
 async def insert_adjustment(session: Session, adjustment: Adjustment) -> None:
-    """Add an adjustment."""
-    await session.execute(
+    """Add an adjustment. Raises AdjustmentTaken, and then the whole transaction has to go."""
+    result = await session.execute(
         text(
             "INSERT INTO adjustment (merchant_id, order_key, adjustment_id, conversion_id, content_hash, amount_minor,"
             " currency, receipt_id, outcome, status, recorded_at) VALUES (:merchant_id, :order_key, :adjustment_id,"
             " :conversion_id, :content_hash, :amount_minor, :currency, :receipt_id, :outcome, :status, :recorded_at)"
+            " ON CONFLICT DO NOTHING RETURNING adjustment_id"
         ),
         {
             "merchant_id": adjustment.merchant_id,
@@ -172,6 +177,8 @@ async def insert_adjustment(session: Session, adjustment: Adjustment) -> None:
             "recorded_at": adjustment.recorded_at,
         },
     )
+    if result.first() is None:
+        raise AdjustmentTaken
 
 
 def _read_adjustment(row: RowMapping) -> Adjustment:

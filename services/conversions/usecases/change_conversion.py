@@ -17,7 +17,12 @@ from services.conversions.domain.conversion import (
 from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.reason_codes import ReasonCode
 from services.conversions.domain.transitions import Action, Status
-from services.conversions.storage.receipt_store import Adjustment, find_adjustment, insert_adjustment
+from services.conversions.storage.receipt_store import (
+    Adjustment,
+    AdjustmentTaken,
+    find_adjustment,
+    insert_adjustment,
+)
 from services.conversions.usecases.record_changes import record_changes
 from shared.kernel.errors import InvalidValue, TributaryError
 from shared.kernel.money import Money
@@ -102,7 +107,10 @@ async def adjust_conversion(
         status=after.status.value,
         recorded_at=after.changed_at,
     )
-    await insert_adjustment(session, adjustment)
+    try:
+        await insert_adjustment(session, adjustment)
+    except AdjustmentTaken:
+        raise AdjustmentConflict("the adjustment id is being used for another conversion of the order") from None
     return after
 
 

@@ -23,7 +23,7 @@ async def lock_target(session: Session, ref: str, *, event: str | None, merchant
     Raises ConversionNotFound; InvalidValue when several are meant.
     """
     if ref.startswith(ORDER_PREFIX):
-        found = await lock_by_order(session, ref.removeprefix(ORDER_PREFIX), merchant_id)
+        found = await lock_by_order(session, ref.removeprefix(ORDER_PREFIX), event=event, merchant_id=merchant_id)
     else:
         found = await lock_by_ids(session, [_read_id(ref)])
     found = [conversion for conversion in found if event is None or conversion.event == event]
