@@ -52,9 +52,12 @@ def answer_problem(answer: Answer) -> Problem:
 
 
 def full_document(answer: Answer, request_id: str) -> dict[str, Any]:
-    """The whole body of an answer; for a refusal the problem document with the answer's members in it."""
+    """The whole body of an answer; for a refusal the problem document beside the answer's members.
+
+    Where both have a member the problem's stands: the `status` of a refusal is the HTTP number (RFC 9457).
+    """
     document = answer_document(answer)
-    return document if answer.is_taken else answer_problem(answer).document(request_id) | document
+    return document if answer.is_taken else document | answer_problem(answer).document(request_id)
 
 
 def encode_answer(answer: Answer, request_id: str) -> tuple[int, Headers, bytes]:
