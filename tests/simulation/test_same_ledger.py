@@ -12,16 +12,26 @@ from typing import cast
 from uuid import UUID, uuid4
 
 import pytest
+from pydantic import SecretStr
 
+from deploy.local.provision import ServiceDatabase, provision
+from services.commissions.bootstrap import build_worker
+from services.commissions.settings import CommissionsSettings
 from services.commissions.storage.ledger_store import seal_posting
+from services.commissions.verify import verify
+from shared.contracts.catalogue import OfferVersionPublishedV1
 from shared.contracts.conversions import ConversionChangedV1, ConversionStatusV1
+from shared.contracts.topics import CATALOGUE, CONVERSIONS, TOPICS
 from shared.runtime.database import Database
+from shared.runtime.event_log.postgres import PostgresPublisher
+from shared.runtime.migrations import upgrade
+from shared.runtime.outbox import OutgoingEvent, append
 from tests.conftest import TestPostgres
-from tests.factories.commissions import FLAT, PERCENTAGE, conversion, euros, fresh_id, offer_version
-from tests.factories.ledger import Desk, balances
+from tests.factories.commissions import FLAT, PERCENTAGE, conversion, euros, fresh_id, offer_version, received
+from tests.factories.ledger import Desk, balances, query, transactions_of
 
 SEEDS = range(12)
-CONVERSIONS = 40
+LIVES = 40
 
 
 class _Crash(Exception):
@@ -100,7 +110,7 @@ async def test_disturbed_delivery_ends_in_the_ledger_of_the_model(
 ) -> None:
     chance = random.Random(seed)
     database = Database(postgres.migrate("commissions"), role="commissions_worker")
-    desk, offer_id, ids = Desk(database), fresh_id(), [uuid4() for _ in range(CONVERSIONS)]
+    desk, offer_id, ids = Desk(database), fresh_id(), [uuid4() for _ in range(LIVES)]
     history = _history(chance, ids, offer_id)
     published = chance.random() < 0.5
     if published:
@@ -146,3 +156,73 @@ async def test_two_workers_on_interleaved_partitions_credit_each_conversion_once
     await database.close()
 
     assert stands == _model(history)
+
+
+async def test_an_empty_database_rebuilt_from_the_log_has_the_same_transactions(postgres: TestPostgres) -> None:
+    """I5: equal by (id, entries, occurred_at), though blocks, batches and the order of the two topics differ."""
+    chance = random.Random(2026)
+    offer_id, ids = fresh_id(), [uuid4() for _ in range(120)]
+    history = _history(chance, ids, offer_id)
+    chance.shuffle(ids)
+    history.sort(key=lambda event: event.version)  # each conversion's own order stays, as its key keeps it
+    gateway = Database(postgres.migrate("gateway"), role="gateway_worker")
+    conversions = Database(postgres.migrate("conversions"), role="conversions_worker")
+    rebuilt_name = ServiceDatabase("commissions", "tributary_commissions_rebuilt", "tributary_commissions")
+    await asyncio.to_thread(provision, postgres.admin_url(), [rebuilt_name])
+    rebuilt_url = postgres.running.server.url(login=rebuilt_name.login, database=rebuilt_name.database)
+    await asyncio.to_thread(upgrade, rebuilt_url, "commissions")
+    first = Database(postgres.migrate("commissions"), role="commissions_staff")
+    rebuilt = Database(rebuilt_url, role="commissions_staff")
+
+    await _publish(conversions, history[:150])
+    await _consume(postgres, postgres.url("commissions"), conversions, CONVERSIONS)
+    await _publish(gateway, [offer_version(offer_id, terms=[PERCENTAGE, FLAT], hold_days=30)])
+    await _consume(postgres, postgres.url("commissions"), gateway, CATALOGUE)
+    for start in range(150, len(history), 40):
+        await _publish(conversions, history[start : start + 40])
+        await _consume(postgres, postgres.url("commissions"), conversions, CONVERSIONS)
+    await _consume(postgres, rebuilt_url, gateway, CATALOGUE)
+    await _consume(postgres, rebuilt_url, conversions, CONVERSIONS)
+
+    written = await transactions_of(first, ids)
+    assert len(written) > len(ids)
+    assert await transactions_of(rebuilt, ids) == written
+    assert await balances(rebuilt, ids) == _model(history)
+    assert "versions repriced" in await verify(rebuilt, recompute=True)
+    for database in (gateway, conversions, first, rebuilt):
+        await database.close()
+
+
+async def _consume(postgres: TestPostgres, url: str, producer: Database, topic: str) -> None:
+    """Run the commissions consumer of `topic` on the database at `url` until it stands at the end of the log."""
+    worker = build_worker(
+        CommissionsSettings(
+            environment="test",
+            broker="embedded",
+            database_url_commissions=SecretStr(url),
+            database_url_gateway=SecretStr(postgres.url("commissions", database_of="gateway")),
+            database_url_conversions=SecretStr(postgres.url("commissions", database_of="conversions")),
+        )
+    )
+    consumer = worker.catalogue if topic == CATALOGUE else worker.conversions
+    heads = await query(producer, "SELECT partition, next_offset FROM outbox_head WHERE topic = $1", topic)
+    positions = "SELECT partition, next_offset FROM position WHERE consumer = $1"
+    running = asyncio.create_task(consumer.run())
+    async with asyncio.timeout(30):
+        while set(heads) - set(await query(worker.database, positions, consumer.name)):
+            assert not running.done()
+            await asyncio.sleep(0.02)
+    consumer.stop()
+    await running
+    await worker.database.close()
+
+
+async def _publish(producer: Database, events: Sequence[ConversionChangedV1 | OfferVersionPublishedV1]) -> None:
+    """Through the producer's outbox, stamped as its relay does."""
+    arriving = [(event.event_id, received(event)) for event in events]
+    async with producer.transaction() as session:
+        await append(
+            session, [OutgoingEvent(each.topic, each.key, event_id, each.payload) for event_id, each in arriving]
+        )
+    async with producer.transaction() as session:
+        await PostgresPublisher(topics=TOPICS).publish(session, 10_000)
