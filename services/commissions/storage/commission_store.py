@@ -191,6 +191,19 @@ async def find_standings(session: Session, conversion_ids: Sequence[UUID]) -> di
     }
 
 
+async def find_applied_events(session: Session, versions: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], UUID]:
+    """The event that brought each of these applied versions, by conversion and version."""
+    if not versions:
+        return {}
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "SELECT conversion_id, version, event_id FROM commission_step"
+        " JOIN unnest($1::uuid[], $2::int[]) AS given (conversion_id, version) USING (conversion_id, version)",
+        ([conversion_id for conversion_id, _ in versions], [version for _, version in versions]),
+    )
+    return {(row.conversion_id, row.version): row.event_id for row in result}
+
+
 async def find_parked(session: Session, conversion_ids: Sequence[UUID]) -> list[ParkedRow]:
     """Every waiting version of these conversions."""
     connection = await session.connection()

@@ -10,6 +10,7 @@ from services.commissions.domain.postings import CREDITED, Applied, CreditVersio
 from services.commissions.domain.terms import PricingImpossible
 from services.commissions.storage.commission_store import (
     ParkedRow,
+    find_applied_events,
     find_parked,
     find_standings,
     lock_conversions,
@@ -23,6 +24,12 @@ from shared.kernel.clock import Clock
 from shared.kernel.errors import TributaryError
 from shared.kernel.money import Money
 from shared.runtime.database import Session
+
+
+class VersionContradicted(TributaryError):
+    """Another event under a version that is applied or waits: its producer has lost what it once told."""
+
+    code = "version_contradicted"
 
 
 @dataclass(slots=True)
@@ -46,7 +53,7 @@ async def apply_conversions(
     parked versions may go on now. A version waits while the one before it, or its offer version, is missing. One that
     waited and turns out never to be applicable stays parked as `refused`, so that what released it is not blamed.
     All of it in the caller's transaction: one posting, one block; nothing posted, no block.
-    Raises: PricingImpossible, TransitionRefused for an arriving version that can never be applied.
+    Raises: PricingImpossible, TransitionRefused, VersionContradicted for an arriving version that can never be applied.
     """
     conversion_ids = sorted({version.conversion_id for version in arriving} | set(again))
     if not conversion_ids:
@@ -55,6 +62,7 @@ async def apply_conversions(
     known = await offer_versions.find(session, needed)
     last_versions = await lock_conversions(session, conversion_ids)
     waiting = await _find_waiting(session, conversion_ids)
+    await _refuse_contradictions(session, arriving, last_versions)
     standings = await find_standings(session, conversion_ids)
     batch = _Batch(standings={**dict.fromkeys(conversion_ids), **standings})
     for conversion_id, candidates in _by_conversion([*waiting, *arriving]).items():
@@ -64,6 +72,21 @@ async def apply_conversions(
     now = clock.now()
     await replace_parked(session, done=done, parked=batch.parked, now=now)
     return await write_posting(session, batch.applied, now=now)
+
+
+async def _refuse_contradictions(
+    session: Session, arriving: Sequence[ConversionVersion], last_versions: Mapping[UUID, int]
+) -> None:
+    """A version that comes again is the same event again; anything else must not pass for it in silence (I7)."""
+    again = [each for each in arriving if each.event.version <= last_versions[each.conversion_id]]
+    applied = await find_applied_events(session, [(each.conversion_id, each.event.version) for each in again])
+    for each in again:
+        _require_same(each, applied.get((each.conversion_id, each.event.version)))
+
+
+def _require_same(version: ConversionVersion, known_event_id: UUID | None) -> None:
+    if known_event_id not in (None, version.event.event_id):
+        raise VersionContradicted(f"version {version.event.version} is known by another event")
 
 
 async def _find_waiting(session: Session, conversion_ids: Sequence[UUID]) -> list[ConversionVersion]:
@@ -85,7 +108,8 @@ def _offer_version_key(event: ConversionChangedV1) -> tuple[int, int] | None:
 def _by_conversion(versions: Iterable[ConversionVersion]) -> dict[UUID, dict[int, ConversionVersion]]:
     found: dict[UUID, dict[int, ConversionVersion]] = {}
     for version in versions:
-        found.setdefault(version.conversion_id, {}).setdefault(version.event.version, version)
+        known = found.setdefault(version.conversion_id, {}).setdefault(version.event.version, version)
+        _require_same(version, known.event.event_id)
     return dict(sorted(found.items()))
 
 

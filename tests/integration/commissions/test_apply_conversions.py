@@ -3,6 +3,7 @@
 from itertools import permutations
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from shared.runtime.consumer import UnprocessableEvent
@@ -175,4 +176,24 @@ async def test_a_credit_never_moves_to_another_affiliate_or_offer_version(
             conversion(2, "approved", conversion_id=one, offer_id=offer_id, ordered=euros(10_000), **changed)  # type: ignore[arg-type]
         )
 
+    assert (await balances(worker_database, [one]))["affiliate_pending:3 EUR"] == -1000
+
+
+@pytest.mark.parametrize("known", ["applied", "waiting", "in_the_batch"])
+async def test_another_event_under_a_known_version_is_no_repeat(worker_database: Database, known: str) -> None:
+    desk, offer_id, one = Desk(worker_database), fresh_id(), uuid4()
+    first = conversion(1, conversion_id=one, offer_id=offer_id, ordered=euros(10_000))
+    other = msgspec.structs.replace(first, event_id=uuid4(), net_amount=euros(1))
+    if known == "applied":
+        await desk.publish(offer_version(offer_id))
+    if known != "in_the_batch":
+        await desk.convert(first)
+    before = await balances(worker_database, [one])
+
+    with pytest.raises(UnprocessableEvent, match="version_contradicted"):
+        await desk.convert(*([first, other] if known == "in_the_batch" else [other]))
+
+    assert await balances(worker_database, [one]) == before
+    await desk.convert(first)
+    await desk.publish(offer_version(offer_id))
     assert (await balances(worker_database, [one]))["affiliate_pending:3 EUR"] == -1000
