@@ -123,7 +123,7 @@ def engine_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def _provisioned_postgres(folder: Path) -> Iterator[TestPostgres]:
+def provisioned_postgres(folder: Path) -> Iterator[TestPostgres]:
     """A running PostgreSQL with the four databases and all roles; nothing migrated yet."""
     server = PostgresServer.at(folder / "postgres-state", durable=False)
     running = RunningPostgres(server, log_file=folder / "postgres.log")
@@ -138,7 +138,7 @@ def _provisioned_postgres(folder: Path) -> Iterator[TestPostgres]:
 @pytest.fixture(scope="session")
 def postgres(engine_folder: Path) -> Iterator[TestPostgres]:
     """The server that a run's tests share. None of them may kill it."""
-    with _provisioned_postgres(engine_folder) as started:
+    with provisioned_postgres(engine_folder) as started:
         yield started
 
 
@@ -147,7 +147,7 @@ def mortal_postgres(engine_folder: Path, request: pytest.FixtureRequest) -> Iter
     """A server of the module's own, for tests that kill it."""
     folder = engine_folder / request.module.__name__.rpartition(".")[2]
     folder.mkdir(mode=0o711)
-    with _provisioned_postgres(folder) as started:
+    with provisioned_postgres(folder) as started:
         yield started
 
 

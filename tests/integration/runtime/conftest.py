@@ -1,9 +1,11 @@
 """Fixtures of the runtime's tests: two databases with the runtime tables, and a stage per test."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 from sqlalchemy import Connection, text
 
@@ -12,7 +14,7 @@ from shared.contracts.topics import Topic
 from shared.runtime.database import Database
 from shared.runtime.event_log.kafka import ensure_topics
 from shared.runtime.schema import create_runtime_tables
-from tests.conftest import TestBroker, TestPostgres
+from tests.conftest import TestBroker, TestPostgres, provisioned_postgres
 from tests.integration.runtime.stage import Stage
 
 PRODUCER = ServiceDatabase("clicks", "runtime_producer", "tributary_clicks")
@@ -31,6 +33,15 @@ class _Operations:
 
 def _create(connection: Connection, service: str) -> None:
     create_runtime_tables(_Operations(connection), service)
+
+
+@pytest.fixture(scope="session")
+def postgres(engine_folder: Path) -> Iterator[TestPostgres]:
+    """A server of this folder's own, since a test here restarts it."""
+    folder = engine_folder / "runtime"
+    folder.mkdir(mode=0o711)
+    with provisioned_postgres(folder) as started:
+        yield started
 
 
 @pytest_asyncio.fixture(scope="session")
