@@ -5,11 +5,12 @@ A consumer writes it with `apply_projection`; every process that needs it in mem
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from shared.contracts.events import EventUndecodable
 from shared.runtime.backoff import Outage, pause
@@ -17,6 +18,12 @@ from shared.runtime.database import Database
 from shared.runtime.event_log.interface import Received
 
 POLL_SECONDS: Final = 0.1
+
+RECOUNT_SECONDS: Final = 10.0
+"""How often a follower compares what it has seen with all that is stored: a replayed dead letter comes in behind it."""
+
+_NOTHING_SEEN: Final = -2
+"""Before every offset, and before the -1 of a rewound entry."""
 
 _UPSERT: Final = """
     INSERT INTO projection_entry (key, event_type, payload, changed_offset)
@@ -77,19 +84,28 @@ class ProjectionFollower:
     """
 
     def __init__(
-        self, database: Database, on_change: Callable[[str, bytes], None], *, poll_seconds: float = POLL_SECONDS
+        self,
+        database: Database,
+        on_change: Callable[[str, bytes], None],
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        recount_seconds: float = RECOUNT_SECONDS,
     ) -> None:
         self._database = database
         self._on_change = on_change
         self._poll_seconds = poll_seconds
-        self._seen_offset = -1
+        self._recount_seconds = recount_seconds
+        self._next_recount = 0.0
+        self._seen_offset = _NOTHING_SEEN
+        self._offsets: dict[str, int] = {}
+        self._offsets_sum = 0
         self.is_loaded = False
         self._outage = Outage("projection follower")
         self._stopping = asyncio.Event()
 
     async def load(self) -> None:
         """Hand over every stored entry; from now on only changes."""
-        self._seen_offset = -1
+        self._seen_offset = _NOTHING_SEEN
         await self._poll()
 
     async def run(self) -> None:
@@ -122,20 +138,37 @@ class ProjectionFollower:
         async with self._database.reading() as connection:
             result = await connection.exec_driver_sql("SELECT max(changed_offset) FROM projection_entry")
             newest = result.scalar_one()
-            if newest is None or newest == self._seen_offset:
-                self.is_loaded = True
-                return
-            if newest < self._seen_offset:
-                self._seen_offset = -1  # the projection was rewound: another log begins at small offsets again
-            rows = await connection.exec_driver_sql(
-                "SELECT key, payload, changed_offset FROM projection_entry WHERE changed_offset > $1"
-                " ORDER BY changed_offset",
-                (self._seen_offset,),
-            )
-            for row in rows:
-                self._on_change(row.key, row.payload)
-                self._seen_offset = row.changed_offset
+            if newest is not None and newest < self._seen_offset:
+                self._seen_offset = _NOTHING_SEEN  # rewound: another log begins at small offsets again
+            if newest is not None and newest != self._seen_offset:
+                await self._read_on(connection)
+            elif time.monotonic() >= self._next_recount:
+                self._next_recount = time.monotonic() + self._recount_seconds
+                if await self._has_missed(connection):
+                    self._seen_offset = _NOTHING_SEEN
+                    await self._read_on(connection)
         self.is_loaded = True
+
+    async def _read_on(self, connection: AsyncConnection) -> None:
+        rows = await connection.exec_driver_sql(
+            "SELECT key, payload, changed_offset FROM projection_entry WHERE changed_offset > $1"
+            " ORDER BY changed_offset",
+            (self._seen_offset,),
+        )
+        for row in rows:
+            self._on_change(row.key, row.payload)
+            self._offsets_sum += row.changed_offset - self._offsets.get(row.key, 0)
+            self._offsets[row.key] = self._seen_offset = row.changed_offset
+
+    async def _has_missed(self, connection: AsyncConnection) -> bool:
+        """True when an entry changed at an offset before the newest one seen, as a replayed dead letter's does."""
+        result = await connection.exec_driver_sql(
+            "SELECT max(changed_offset) AS newest, count(*) AS entries,"
+            " coalesce(sum(changed_offset), 0)::bigint AS offsets_sum FROM projection_entry"
+        )
+        row = result.one()
+        seen = (len(self._offsets), self._offsets_sum)
+        return bool(row.newest == self._seen_offset and (row.entries, row.offsets_sum) != seen)
 
 
 async def rewind_projection(session: AsyncSession) -> None:

@@ -99,6 +99,29 @@ async def test_projection_keeps_the_last_event_of_a_key_and_followers_see_it(
     await database.close()
 
 
+async def test_followers_see_a_dead_letter_that_is_replayed_behind_them(runtime_databases: tuple[str, str]) -> None:
+    database = Database(runtime_databases[1], role="conversions_worker")
+    memory: dict[str, bytes] = {}
+    follower = ProjectionFollower(database, memory.__setitem__, poll_seconds=0.02, recount_seconds=0.1)
+    async with database.transaction() as session:
+        await apply_projection(session, [_catalogue(1_000, "offer:11", "active"), _catalogue(1_009, "offer:12", "x")])
+    work = asyncio.create_task(follower.run())
+    await until(lambda: _knows(memory, "offer:12", b"x"), 5)
+
+    async with database.transaction() as session:
+        await apply_projection(session, [_catalogue(1_003, "offer:13", "new")])
+        await apply_projection(session, [_catalogue(1_004, "offer:11", "paused")])
+
+    await until(lambda: _knows(memory, "offer:13", b"new"), 5)
+    await until(lambda: _knows(memory, "offer:11", b"paused"), 5)
+    memory.clear()
+    await asyncio.sleep(0.3)
+    assert not memory, "what has been seen is not handed over again"
+    follower.stop()
+    await work
+    await database.close()
+
+
 async def test_projection_refuses_what_has_no_key_or_type(runtime_databases: tuple[str, str]) -> None:
     database = Database(runtime_databases[1], role="conversions_worker")
     for received in (Received("t", 0, 0, None, b'{"type":"x"}'), Received("t", 0, 0, b"k", b"{}")):
