@@ -11,7 +11,10 @@ from iso4217 import Currency
 from shared.kernel.errors import InvalidValue
 
 AMOUNT_MINOR_MAX: Final = 10**15
-"""Largest amount one field may carry, in minor units: far above any order, far below a bigint's sum of millions."""
+"""Largest amount one field may carry, in minor units: far above any order.
+
+Some thousands of them are more than a bigint holds: sums are read from the database as numeric.
+"""
 
 _EXPONENTS: Final[dict[str, int]] = {c.code: c.exponent for c in Currency if c.exponent is not None}
 _AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,8})?", re.ASCII)

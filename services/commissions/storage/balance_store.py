@@ -13,14 +13,14 @@ async def sum_standing(session: Session, party: Party, *, now: datetime) -> tupl
         "WITH head AS (SELECT coalesce(max(number), 0) AS number FROM block)"
         " SELECT head.number, sums.* FROM head LEFT JOIN ("
         "   SELECT currency, split_part(account, ':', 1) AS account_kind,"
-        "     (payable_at IS NULL OR payable_at <= $3) AS is_due, sum(amount_minor)::bigint AS amount_minor"
+        "     (payable_at IS NULL OR payable_at <= $3) AS is_due, sum(amount_minor) AS amount_minor"
         "   FROM ledger_entry WHERE (merchant_id = $1::int OR affiliate_id = $2::int)"
         "   GROUP BY 1, 2, 3) AS sums ON true",
         (party.merchant_id, party.affiliate_id, now),
     )
     rows = result.all()
     sums = [
-        StandingSum(row.currency, row.account_kind, row.is_due, row.amount_minor)
+        StandingSum(row.currency, row.account_kind, row.is_due, int(row.amount_minor))
         for row in rows
         if row.currency is not None
     ]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, cast
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import text
@@ -140,13 +140,13 @@ async def sum_accounts(session: Session, *, until_number: int) -> list[AccountSu
     connection = await session.connection()
     result = await connection.exec_driver_sql(
         "SELECT split_part(e.account, ':', 1) AS account_kind, e.currency::text AS currency,"
-        " coalesce(sum(e.amount_minor) FILTER (WHERE e.amount_minor > 0), 0)::bigint AS debit,"
-        " coalesce(-sum(e.amount_minor) FILTER (WHERE e.amount_minor < 0), 0)::bigint AS credit"
+        " coalesce(sum(e.amount_minor) FILTER (WHERE e.amount_minor > 0), 0) AS debit,"
+        " coalesce(-sum(e.amount_minor) FILTER (WHERE e.amount_minor < 0), 0) AS credit"
         " FROM ledger_entry AS e JOIN ledger_transaction AS t USING (transaction_id) JOIN block USING (posting_id)"
         " WHERE block.number <= $1 GROUP BY 1, 2 ORDER BY 2, 1",
         (until_number,),
     )
-    return [AccountSum(*cast(Sequence[Any], row)) for row in result]
+    return [AccountSum(row.account_kind, row.currency, int(row.debit), int(row.credit)) for row in result]
 
 
 async def stream_blocks(session: Session) -> AsyncIterator[StoredBlock]:

@@ -31,7 +31,7 @@ _LINES: Final = text(
 _LIST: Final = """
     WITH moved AS (
         SELECT e.merchant_id, e.affiliate_id, e.currency,
-            to_char(block.booked_at AT TIME ZONE 'UTC', 'YYYY-MM') AS period, sum(e.amount_minor)::bigint AS amount
+            to_char(block.booked_at AT TIME ZONE 'UTC', 'YYYY-MM') AS period, sum(e.amount_minor) AS amount
         FROM ledger_entry AS e JOIN ledger_transaction AS t USING (transaction_id) JOIN block USING (posting_id)
         WHERE (e.merchant_id IS NOT NULL OR e.affiliate_id IS NOT NULL)
             AND ($1::int IS NULL OR e.merchant_id = $1) AND ($2::int IS NULL OR e.affiliate_id = $2)
@@ -40,7 +40,7 @@ _LIST: Final = """
         GROUP BY 1, 2, 3, 4
     ), running AS (
         SELECT *,
-            sum(amount) OVER (PARTITION BY merchant_id, affiliate_id, currency ORDER BY period)::bigint AS closing,
+            sum(amount) OVER (PARTITION BY merchant_id, affiliate_id, currency ORDER BY period) AS closing,
             CASE WHEN merchant_id IS NULL THEN 'affiliate' ELSE 'merchant' END AS party,
             coalesce(merchant_id, affiliate_id) AS party_id
         FROM moved
@@ -124,13 +124,13 @@ async def sum_movements(session: Session, party: Party, *, currency: str, cut: C
     connection = await session.connection()
     result = await connection.exec_driver_sql(
         "SELECT split_part(e.account, ':', 1) AS account_kind, t.kind, block.number > $4 AS in_period,"
-        " sum(e.amount_minor)::bigint AS amount_minor FROM ledger_entry AS e"
+        " sum(e.amount_minor) AS amount_minor FROM ledger_entry AS e"
         " JOIN ledger_transaction AS t USING (transaction_id) JOIN block USING (posting_id)"
         " WHERE (e.merchant_id = $1::int OR e.affiliate_id = $2::int) AND e.currency = $3::char(3)"
         " AND block.number <= $5 GROUP BY 1, 2, 3",
         (party.merchant_id, party.affiliate_id, currency, cut.before_number, cut.number),
     )
-    return [Movement(row.account_kind, row.kind, row.in_period, row.amount_minor) for row in result]
+    return [Movement(row.account_kind, row.kind, row.in_period, int(row.amount_minor)) for row in result]
 
 
 async def stream_lines(session: Session, party: Party, *, currency: str, cut: Cut) -> AsyncIterator[StatementLine]:
@@ -197,7 +197,7 @@ def _listed(row: Any) -> ListedStatement:
         period=parse_period(row.period),
         currency=row.currency,
         is_final=row.is_final,
-        opening_minor=party.sign * (row.closing - row.amount),
-        closing_minor=party.sign * row.closing,
+        opening_minor=party.sign * int(row.closing - row.amount),
+        closing_minor=party.sign * int(row.closing),
         block_number=row.block,
     )

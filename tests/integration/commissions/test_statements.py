@@ -16,9 +16,11 @@ from services.commissions.storage.statement_store import list_statement_rows, st
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.read_balance import read_balance
+from services.commissions.usecases.read_ledger import read_trial_balance
 from services.commissions.usecases.read_statement import BlockNotFound, StatementRequest, read_statement
 from shared.contracts.catalogue import MoneyV1, TermV1
 from shared.kernel.errors import InvalidValue
+from shared.kernel.money import AMOUNT_MINOR_MAX
 from shared.kernel.period import Period, parse_period
 from shared.runtime.database import Database, Session
 from tests.factories.commissions import PERCENTAGE, conversion, euros, fresh_id, offer_version, received
@@ -189,3 +191,38 @@ async def test_a_month_without_bookings_carries_the_balance_on(worker_database: 
 
     assert sections(quiet) == [("pending", 0, 0), ("payable", 600, 600)]
     assert (before_everything.cut.number, before_everything.closing_minor) == (0, 0)
+
+
+async def test_sums_outgrow_64_bits_and_stay_exact(worker_database: Database) -> None:
+    offer_id, party, count = fresh_id(), Party(merchant_id=fresh_id()), 5_000
+    everything = TermV1(event="sale", kind="percentage", rate_percent="100", margin_percent="100")
+    await Desk(worker_database).publish(offer_version(offer_id, terms=(everything,)))
+    with contextlib.suppress(_Undo):
+        async with worker_database.transaction() as session:
+            before = await _debit_of_receivables(session)
+            events = [
+                conversion(
+                    conversion_id=uuid4(),
+                    offer_id=offer_id,
+                    merchant_id=party.merchant_id or 0,
+                    ordered=euros(AMOUNT_MINOR_MAX),
+                )
+                for _ in range(count)
+            ]
+            clock = FixedClock(datetime(2031, 1, 31, tzinfo=UTC))
+            await ConversionsHandler(OfferVersions(), clock)(session, [received(each) for each in events])
+            statement = await read_statement(session, StatementRequest(party, JANUARY, "EUR", None))
+            (listed,) = await list_statement_rows(session, party, currency="EUR", before=None, limit=10)
+            balances, _ = await read_balance(session, party, now=clock.now())
+            booked = await _debit_of_receivables(session) - before
+            raise _Undo
+
+    owed = 2 * AMOUNT_MINOR_MAX * count
+    assert owed > 2**63
+    assert (statement.closing_minor, listed.closing_minor, booked) == (owed, owed, owed)
+    assert dict(balances[0].amounts_minor) == {"receivable": owed}
+
+
+async def _debit_of_receivables(session: Session) -> int:
+    trial = await read_trial_balance(session, block_number=None)
+    return sum(each.debit_minor for each in trial.sums if each.account_kind == "merchant_receivable")
