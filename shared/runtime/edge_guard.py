@@ -10,6 +10,7 @@ refuses bare line feeds, folded headers, doubled or mixed lengths; what it lets 
 import asyncio
 import enum
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
@@ -19,13 +20,21 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from shared.runtime.http_observer import new_request_id
 from shared.runtime.metrics import counter
+from shared.runtime.problem import Problem, problem_response
 
 GRACEFUL_SECONDS: Final = 15
 """Within the 25 s a process has to stop, with time left for what comes after the last answer."""
 
 _NEVER: Final = float("inf")
-_REFUSAL_TAIL: Final = b"content-length: 0\r\nconnection: close\r\n\r\n"
+_DETAILS: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("request_malformed", "The request is no well-formed HTTP."),
+    408: ("request_too_slow", "The request did not arrive in time."),
+    413: ("body_too_large", "The body is larger than this address takes."),
+    414: ("target_too_long", "Path and query together are too long."),
+    431: ("headers_too_large", "The headers are too large or too many."),
+}
 
 _refusals = counter(
     "edge", unit="refusals", meaning="Connections ended by the edge guard, by the status sent or 0", labels=("status",)
@@ -166,7 +175,7 @@ class EdgeGuard(HttpToolsProtocol):
         self._drop_cycles()
         self._enter(_Phase.REFUSED, self.limits.linger_seconds)
         if answers:
-            self.transport.write(STATUS_LINE[status] + _REFUSAL_TAIL)
+            self.transport.write(_refusal(status))
         if status and self.transport.can_write_eof() and not self.transport.is_closing():
             # Closing with unread input resets the connection, and the client never sees an answer: read on a while.
             self.flow.resume_reading()
@@ -299,6 +308,14 @@ class EdgeGuard(HttpToolsProtocol):
 def guarded_protocol(limits: EdgeLimits) -> type[EdgeGuard]:
     """The protocol class for `uvicorn.Config(http=…)`; use `ws="none"` with it."""
     return type("EdgeGuard", (EdgeGuard,), {"limits": limits})
+
+
+def _refusal(status: int) -> bytes:
+    """A whole response: a problem like any other, on a connection that ends."""
+    code, detail = _DETAILS.get(status, ("refused", ""))
+    _, headers, body = problem_response(Problem(status, code, detail), new_request_id())
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
+    return STATUS_LINE[status] + lines + b"connection: close\r\n\r\n" + body
 
 
 def guarded_config(
