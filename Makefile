@@ -2,7 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean demo verify test lint types lock install \
+.PHONY: help run stop clean demo verify test lint types lock install k8s \
 	test-unit test-integration test-simulation test-e2e
 MAKEFLAGS += --no-print-directory
 
@@ -74,6 +74,9 @@ test-e2e: install ## The running platform, through its public port
 .PHONY: say-whether-kafka
 say-whether-kafka:
 	@$(PYTHON) -m deploy.local.main kafka-check
+
+k8s: install ## Check every manifest in deploy/: schemas, policies, the command table; renders with kubectl if it is there
+	@$(PYTEST) tests/unit/deploy_manifests
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'Install uv first: https://docs.astral.sh/uv/' >&2; exit 1; }

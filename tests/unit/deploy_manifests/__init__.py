@@ -1,0 +1,1 @@
+"""Kubernetes and compose manifests against the command table, without a cluster."""
