@@ -27,7 +27,8 @@ from shared.runtime.metrics import counter, gauge, histogram
 __all__ = ["Consumer", "Handler", "Received", "UnprocessableEvent"]
 
 REPLAY_LOOK_SECONDS: Final = 1.0
-"""How often a consumer looks for dead letters to replay, and, when it stopped at its limit, whether it may go on."""
+"""How often a consumer looks for dead letters to replay, for positions that were reset, and, when it stopped at its
+limit, whether it may go on."""
 
 _DATA_EXCEPTION: Final = "22"
 """SQLSTATE class of values that PostgreSQL can never store: no retry helps."""
@@ -120,6 +121,7 @@ class Consumer:
         while not self._stopping.is_set():
             if time.monotonic() >= self._next_look:
                 await self._look_after_dead_letters()
+                await self._source.recheck()
             if self._stop_reason is not None:
                 await pause(REPLAY_LOOK_SECONDS, self._stopping)
                 continue

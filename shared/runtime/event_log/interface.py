@@ -77,6 +77,10 @@ class EventSource(Protocol):
         """They are not, or not all: the position is to be read again before anything more of this partition."""
         ...
 
+    async def recheck(self) -> None:
+        """Between batches: forget every partition whose stored position somebody else has moved, to read it again."""
+        ...
+
     async def stop(self) -> None:
         """Leave. Harmless when not started."""
         ...

@@ -128,6 +128,18 @@ class KafkaEventSource:
         self._waiting = [waiting for waiting in self._waiting if waiting.partition != batch.partition]
         self._idle.set()
 
+    async def recheck(self) -> None:
+        """Seek again, with the next fetch, each partition whose position is not where we left it.
+
+        Partitions with fetched batches waiting are further on in memory; their fence tells.
+        """
+        assert self._positions is not None, "start first"
+        ahead = {batch.partition for batch in self._waiting}
+        stored = await self._positions.find_all()
+        moved = [p for p, at in self._next.items() if p not in ahead and stored.get(p) != at]
+        for partition in moved:
+            self._next.pop(partition, None)
+
     async def revoked(self) -> None:
         """Called in a rebalance: let the batch in hand finish, then know nothing."""
         try:

@@ -26,6 +26,15 @@ class Positions:
         async with self._database.transaction() as session:
             return await self._find(session, partition)
 
+    async def find_all(self) -> dict[int, int]:
+        """Every stored position, by partition, in one round trip."""
+        async with self._database.reading() as connection:
+            result = await connection.exec_driver_sql(
+                "SELECT partition, next_offset FROM position WHERE consumer = $1 AND topic = $2",
+                (self.consumer, self.topic),
+            )
+            return {row.partition: row.next_offset for row in result}
+
     async def begin(self, partition: int, beginning_offset: int) -> int:
         """Store the log's beginning as the position, unless another worker stored one first; gives what is stored."""
         async with self._database.transaction() as session:
@@ -70,7 +79,8 @@ class Positions:
 async def reset_positions(session: AsyncSession, consumer: str) -> int:
     """Forget where `consumer` stands, so that it replays from the log's beginning; gives how many partitions.
 
-    Safe while the consumer runs: its next batch fails the fence and it starts over.
+    Safe while the consumer runs: a batch in hand fails the fence, and within a second or so it starts over, also where
+    nothing new happens.
     """
     connection = await session.connection()
     result = await connection.exec_driver_sql("DELETE FROM position WHERE consumer = $1", (consumer,))

@@ -146,6 +146,12 @@ class PostgresEventSource:
         self._next.pop(batch.partition, None)
         self._contested_until[batch.partition] = time.monotonic() + CONTESTED_SECONDS
 
+    async def recheck(self) -> None:
+        """Read again, with the next fetch, each partition whose position is not where we left it."""
+        assert self._positions is not None, "start first"
+        stored = await self._positions.find_all()
+        self._next = {partition: at for partition, at in self._next.items() if stored.get(partition) == at}
+
     async def stop(self) -> None:
         """Close the connections to the producer's database."""
         await self._database.close()

@@ -150,8 +150,7 @@ async def test_replay_from_the_beginning_gives_the_same_events_again(stage: Stag
         async with database.transaction() as session:
             assert await reset_positions(session, stage.consumer_name) >= 1
         await database.close()
-        await stage.publish(["after"])
-        await until(lambda: _has(stage, 21))
+        await until(lambda: _has(stage, 20))  # on a topic where nothing new happens
 
     first, second = (await stage.effects())[:10], (await stage.effects())[10:20]
     assert first == second
