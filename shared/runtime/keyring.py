@@ -130,8 +130,13 @@ def add_key(path: str | Path, *, secret: bytes | None = None) -> int:
 
 
 def promote_key(path: str | Path, key_id: int) -> None:
-    """Second step: sign with `key_id` from now on. Every reader must know the key already."""
+    """Second step: sign with `key_id` from now on. Every reader must know the key already.
+
+    Refuses a key that is being retired: what it signs would stop verifying with it.
+    """
     document = _document(Path(path))
+    if document["keys"].get(str(key_id), {}).get("not_after") is not None:
+        raise KeyringInvalid("a key that is being retired signs nothing new; add another")
     document["signing"] = key_id
     _write(Path(path), document)
 

@@ -77,6 +77,16 @@ def test_the_signing_key_cannot_be_retired_and_an_unknown_one_not_promoted(path:
     assert Keyring.load(path).signing.id == 1
 
 
+def test_a_key_that_is_being_retired_is_not_promoted_again(path: Path) -> None:
+    second_id = add_key(path)
+    promote_key(path, second_id)
+    retire_key(path, 1, not_after=NOW)
+
+    with pytest.raises(KeyringInvalid, match="being retired"):
+        promote_key(path, 1)
+    assert Keyring.load(path).signing.id == second_id
+
+
 def test_the_same_key_can_be_added_to_another_copy(path: Path, tmp_path: Path) -> None:
     create_keyring_file(tmp_path / "copy.json")
     add_key(path)
