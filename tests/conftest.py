@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal, cast
 
@@ -23,6 +22,7 @@ from deploy.local.kafka import KafkaNode, RunningKafka
 from deploy.local.kafka_install import KafkaUnavailable, say_on_stderr
 from deploy.local.postgres import PostgresServer, RunningPostgres
 from deploy.local.provision import provision
+from shared.runtime.migrations import upgrade
 
 
 @dataclass(slots=True)
@@ -43,12 +43,8 @@ class TestPostgres:
         return self.running.server.admin_url(database)
 
     def migrate(self, service: str) -> str:
-        """Bring the service's database to the newest revision, once per run; gives its URL. Skips if it has none."""
+        """Bring the service's database to the newest revision, once per run; gives its URL."""
         if service not in self._migrated:
-            if find_spec(f"services.{service}.migrations") is None:
-                pytest.skip(f"{service} has no migrations yet")
-            from shared.runtime.migrations import upgrade
-
             _away_from_the_loop(upgrade, self.url(service), service)
             self._migrated.add(service)
         return self.url(service)
