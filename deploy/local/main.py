@@ -16,13 +16,13 @@ import typer
 
 from deploy.local.kafka_install import KafkaUnavailable, cache_folder, ensure_kafka, find_java, say_on_stderr
 from deploy.local.merged_log import MergedLog
-from deploy.local.postgres import PostgresServer
 from deploy.local.postgres_home import forget_home
 from deploy.local.problem import PlainProblem
 from deploy.local.role_environment import NetworkPlan
 from deploy.local.roles import SecretFile
 from deploy.local.secret_files import FILE_NAMES
 from deploy.local.seed import SeededNetwork, ensure_seeded
+from deploy.local.service_database import find_database_url
 from deploy.local.stack import Stack, checkout_folder
 from deploy.local.state_folder import StateFolder
 from deploy.local.supervisor import StopRequested
@@ -86,15 +86,16 @@ def with_network(command: Annotated[list[str], typer.Argument(help="What to run,
 @app.command()
 def verify() -> None:
     """Prove the ledger of the running network and reprice every posting; exit 0: proved, 1: the first bad row."""
+    raise SystemExit(run_verification().returncode)
+
+
+def run_verification(*, capture: bool = False) -> subprocess.CompletedProcess[str]:
+    """Run the ledger's proof to its end; `capture` keeps what it says. Raises: PlainProblem where nothing runs."""
     state = StateFolder.from_environment(checkout_folder())
-    url = os.environ.get("DATABASE_URL_COMMISSIONS")
-    if not url:
-        if state.holder() is None:
-            raise PlainProblem("Nothing runs here.", "Start it first: make run")
-        url = PostgresServer.at(state.path).url(login="tributary_commissions", database="tributary_commissions")
+    url = find_database_url("commissions", state=state, environment=os.environ)
     environment = dict(os.environ) | {"DATABASE_URL_COMMISSIONS": url, "BROKER": "embedded"}  # it reads no log
     command = [sys.executable, "-m", "services.commissions.verify", "--recompute"]
-    raise SystemExit(subprocess.run(command, check=False, env=environment).returncode)
+    return subprocess.run(command, check=False, env=environment, capture_output=capture, text=True)
 
 
 @app.command()

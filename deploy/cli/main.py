@@ -1,0 +1,65 @@
+"""`tributary …`: the commands, put together. Shell completion: `tributary --install-completion`."""
+
+from collections.abc import Callable
+
+import typer
+
+from deploy.cli import dead_letters, keyring
+from deploy.cli.doctor import doctor
+from deploy.cli.output import EXIT_PROBLEM, JsonOption, PlainGroup, complain, print_json
+from deploy.cli.ps import ps
+from deploy.cli.replay import replay
+from deploy.local import main as local
+from deploy.local.problem import PlainProblem
+
+app = typer.Typer(
+    cls=PlainGroup,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Operate a Tributary network. Exit codes: 0 ok, 1 found a problem, 2 could not look.",
+)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(replay)
+
+
+@app.command()
+def verify(as_json: JsonOption = False) -> None:
+    """Prove the ledger and reprice every posting. Exit 1: broken, and the line says where."""
+    done = local.run_verification(capture=as_json)
+    if as_json:
+        print_json({"proved": done.returncode == 0, "says": (done.stdout + done.stderr).strip()})
+    raise typer.Exit(done.returncode)
+
+
+app.add_typer(keyring.app, name="keyring")
+app.command()(ps)
+app.command()(doctor)
+
+
+@app.command()
+def up() -> None:
+    """Start the whole platform here and stay in the foreground, as `make run` does. Exit 1 when it cannot start."""
+    _act(local.up)
+
+
+@app.command()
+def down() -> None:
+    """Stop the network that runs on the state folder, as `make stop` does."""
+    _act(local.down)
+
+
+def _act(command: Callable[[], None]) -> None:
+    try:
+        command()
+    except PlainProblem as problem:
+        complain(problem.what, problem.remedy)
+        raise typer.Exit(EXIT_PROBLEM) from None
+
+
+def main() -> None:
+    """The program."""
+    app(prog_name="tributary")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The operator's command without a network: output, exit codes, JSON."""

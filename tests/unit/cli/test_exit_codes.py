@@ -1,0 +1,91 @@
+"""0 ok, 1 a problem, 2 could not look: and the reason in words, on standard error."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from deploy.cli import main as cli
+from deploy.cli.main import app
+from deploy.local import main as local
+from deploy.local.problem import PlainProblem
+
+COMMANDS = ("dead-letters", "replay", "verify", "keyring", "ps", "doctor", "up", "down")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("ps",),
+        ("verify",),
+        ("dead-letters", "list", "clicks"),
+        ("dead-letters", "replay", "clicks", "1"),
+        ("replay", "clicks.catalogue", "--yes"),
+        ("keyring", "show", "click"),
+    ],
+)
+def test_where_nothing_runs_nothing_can_be_looked_at(home: Path, arguments: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(app, arguments)
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.strip()
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("arguments", [("dead-letters", "list", "payouts"), ("replay", "payouts.x"), ("no-such",)])
+def test_a_wrong_call_is_exit_2(home: Path, arguments: tuple[str, ...]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_an_unreachable_database_is_exit_2_without_its_address(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL_CLICKS", "postgresql://someone:pass-word@127.0.0.1:1/clicks")
+
+    result = CliRunner().invoke(app, ["dead-letters", "list", "clicks"])
+
+    assert result.exit_code == 2
+    assert "Could not look" in result.stderr
+    assert "pass-word" not in result.output
+
+
+@pytest.mark.parametrize(("exit_code", "is_proved"), [(0, True), (1, False), (2, False)])
+def test_verify_exits_as_the_proof_does(monkeypatch: pytest.MonkeyPatch, exit_code: int, is_proved: bool) -> None:
+    def answer(*, capture: bool = False) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess((), exit_code, stdout="a line\n", stderr="")
+
+    monkeypatch.setattr(local, "run_verification", answer)
+
+    result = CliRunner().invoke(app, ["verify", "--json"])
+
+    assert result.exit_code == exit_code
+    assert json.loads(result.stdout) == {"proved": is_proved, "says": "a line"}
+
+
+def test_what_keeps_the_network_from_starting_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> None:
+        raise PlainProblem("Port 8080 is taken.", "Choose another.")
+
+    monkeypatch.setattr(local, "up", refuse)
+
+    result = CliRunner().invoke(app, ["up"])
+
+    assert result.exit_code == 1
+    assert result.stderr == "Port 8080 is taken.\nChoose another.\n"
+
+
+def test_down_is_ok_where_nothing_runs(home: Path) -> None:
+    result = CliRunner().invoke(app, ["down"])
+
+    assert result.exit_code == 0
+    assert "Nothing runs here" in result.stdout
+
+
+def test_every_command_is_in_the_page() -> None:
+    page = (Path(cli.__file__).parent / "README.md").read_text()
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "160"}).stdout
+
+    for name in COMMANDS:
+        assert name in shown
+        assert f"`{name}" in page
