@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import typer
 
-from deploy.cli import dead_letters, keyring
+from deploy.cli import dead_letters, keyring, keys, topics
 from deploy.cli.doctor import doctor
+from deploy.cli.migrate import migrate
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, PlainGroup, complain, print_json
 from deploy.cli.ps import ps
 from deploy.cli.replay import replay
@@ -31,7 +32,10 @@ def verify(as_json: JsonOption = False) -> None:
     raise typer.Exit(done.returncode)
 
 
+app.add_typer(keys.app, name="keys")
 app.add_typer(keyring.app, name="keyring")
+app.command()(migrate)
+app.add_typer(topics.app, name="topics")
 app.command()(ps)
 app.command()(doctor)
 

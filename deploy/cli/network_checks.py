@@ -6,20 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy.exc import SQLAlchemyError
 
 from deploy.cli.finding import Finding, fail, ok, warn
 from deploy.cli.output import describe
-from deploy.cli.place import database_as, run
-from deploy.local.broker_choice import EMBEDDED
+from deploy.cli.place import database_as, find_log, run
 from deploy.local.outside import find_cluster_id
 from deploy.local.problem import PlainProblem
-from deploy.local.role_environment import LOOPBACK
 from deploy.local.roles import SERVICES
 from deploy.local.state_folder import StateFolder
 from shared.runtime.clock import SystemClock
+from shared.runtime.migrations import find_revision, knows_revision, newest_revision
 
 SKEW_WARN: Final = timedelta(seconds=2)
 SKEW_FAIL: Final = timedelta(seconds=60)
@@ -60,11 +57,13 @@ def check_network(state: StateFolder) -> Iterator[Finding]:
 
 def check_migration(found: Seen) -> Finding:
     """Is the database at the revision this program was written for?"""
-    check, newest = f"migrations {found.service}", _newest_revision(found.service)
+    check, newest = f"migrations {found.service}", newest_revision(found.service)
     if found.revision == newest:
         return ok(check, f"at {newest}")
+    if found.revision is not None and not knows_revision(found.service, found.revision):
+        return fail(check, f"at {found.revision}, unknown to this version", "Run the version that migrated it.")
     at = found.revision or "none"
-    return fail(check, f"at {at}, newest is {newest}", "Run `python -m deploy.jobs.migrate`, or start it: tributary up")
+    return fail(check, f"at {at}, newest is {newest}", f"Run `tributary migrate {found.service}`.")
 
 
 def check_clock(skew: timedelta) -> Finding:
@@ -79,8 +78,8 @@ def check_clock(skew: timedelta) -> Finding:
 
 def check_log(state: StateFolder, seen: list[Seen]) -> Finding:
     """Does the log answer, and is it the one that this network and its positions are of?"""
-    remembered = state.broker_identity.read_text().strip() if state.broker_identity.exists() else ""
-    stored = remembered or os.environ.get("LOG_ID", "")
+    log = find_log(state)
+    stored = log.log_id
     if not stored:
         return warn(
             "log", "this network has not chosen one yet", "The first `tributary up` does; elsewhere set LOG_ID."
@@ -92,9 +91,9 @@ def check_log(state: StateFolder, seen: list[Seen]) -> Finding:
             f"positions of log {', '.join(strangers)}; this network lives on {stored}",
             "Go back to that log, or copy its events and run `tributary replay` for each consumer.",
         )
-    if stored == EMBEDDED:
+    if log.is_embedded:
         return ok("log", "embedded, in the databases above")
-    servers = os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or _own_servers(state)
+    servers = log.servers
     if not servers:
         return warn("log", f"Kafka cluster {stored}, address unknown", "Set KAFKA_BOOTSTRAP_SERVERS to have it asked.")
     try:
@@ -108,28 +107,13 @@ def check_log(state: StateFolder, seen: list[Seen]) -> Finding:
 
 async def _look(service: str) -> Seen:
     clock = SystemClock()
-    async with database_as(service, "migrate") as database, database.reading() as connection:
-        has_revision = await connection.exec_driver_sql("SELECT to_regclass('alembic_version') IS NOT NULL")
-        revision, log_ids = None, frozenset[str]()
-        if has_revision.scalar_one():
-            result = await connection.exec_driver_sql("SELECT version_num FROM alembic_version")
-            revision = result.scalar_one_or_none()
-        if revision is not None:
-            positions = await connection.exec_driver_sql("SELECT DISTINCT log_id FROM position")
-            log_ids = frozenset(str(row.log_id) for row in positions)
-        before = clock.now()
-        theirs: datetime = (await connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
-        skew = theirs - (before + (clock.now() - before) / 2)
+    async with database_as(service, "migrate") as database:
+        revision, log_ids = await find_revision(database), frozenset[str]()
+        async with database.reading() as connection:
+            if revision is not None:
+                positions = await connection.exec_driver_sql("SELECT DISTINCT log_id FROM position")
+                log_ids = frozenset(str(row.log_id) for row in positions)
+            before = clock.now()
+            theirs: datetime = (await connection.exec_driver_sql("SELECT clock_timestamp()")).scalar_one()
+            skew = theirs - (before + (clock.now() - before) / 2)
     return Seen(service, revision, skew, log_ids)
-
-
-def _newest_revision(service: str) -> str | None:
-    config = Config()
-    config.set_main_option("script_location", f"services.{service}:migrations")
-    config.set_main_option("path_separator", "os")
-    return ScriptDirectory.from_config(config).get_current_head()
-
-
-def _own_servers(state: StateFolder) -> str:
-    ports = state.kafka / "ports"
-    return f"{LOOPBACK}:{ports.read_text().split()[0]}" if ports.exists() else ""

@@ -4,10 +4,14 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
 import typer
 
+from deploy.local.broker_choice import EMBEDDED
+from deploy.local.problem import PlainProblem
+from deploy.local.role_environment import LOOPBACK
 from deploy.local.roles import SERVICES
 from deploy.local.service_database import find_database_url
 from deploy.local.stack import checkout_folder
@@ -37,6 +41,34 @@ async def database_as(service: str, role: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Which event log a network lives on. log_id: "" before one was chosen. servers: "" where nobody said."""
+
+    log_id: str
+    servers: str
+
+    @property
+    def is_embedded(self) -> bool:
+        """True where events live in the producers' databases."""
+        return self.log_id == EMBEDDED
+
+    def required_servers(self) -> str:
+        """Where to ask. Raises: PlainProblem."""
+        if not self.servers:
+            raise PlainProblem("No Kafka cluster is named here.", "Set KAFKA_BOOTSTRAP_SERVERS and LOG_ID.")
+        return self.servers
+
+
+def find_log(state: StateFolder) -> LogPlace:
+    """The log of the network on `state`, else the one that LOG_ID and KAFKA_BOOTSTRAP_SERVERS name."""
+    remembered = state.broker_identity.read_text().strip() if state.broker_identity.exists() else ""
+    ports = state.kafka / "ports"
+    own = f"{LOOPBACK}:{ports.read_text().split()[0]}" if ports.exists() else ""
+    named = os.environ.get("LOG_ID", "") or (EMBEDDED if os.environ.get("BROKER") == EMBEDDED else "")
+    return LogPlace(remembered or named, os.environ.get("KAFKA_BOOTSTRAP_SERVERS") or own)
 
 
 def known_service(name: str) -> str:

@@ -1,7 +1,10 @@
-"""What runs under the supervisor of a state folder, and whether each of it serves. Reads /proc, so Linux only."""
+"""What runs under the supervisor of a state folder, and whether each of it serves.
+
+Processes are found in /proc where there is one, else with the program `ps`; addresses are in the state folder.
+"""
 
 import json
-import sys
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -9,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from deploy.local.kafka import answers_api_versions
 from deploy.local.postgres import PostgresServer
 from deploy.local.problem import PlainProblem
-from deploy.local.role_environment import LOOPBACK, public_url
+from deploy.local.role_environment import LOOPBACK
 from deploy.local.roles import ROLES
 from deploy.local.state_folder import StateFolder
 
@@ -22,6 +26,8 @@ PROBE_SECONDS: Final = 4.0
 
 ANSWER_BYTES_MAX: Final = 65_536
 NOT_RUNNING: Final = "not running"
+PROC: Final = Path("/proc")
+PS_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +41,9 @@ class Running:
 
 
 @dataclass(frozen=True, slots=True)
-class _Child:
+class Child:
+    """One process. arguments: the program first."""
+
     pid: int
     arguments: tuple[str, ...]
 
@@ -45,17 +53,37 @@ def find_running(state: StateFolder) -> list[Running]:
     supervisor = state.holder()
     if supervisor is None:
         raise PlainProblem("Nothing runs here.", "Start it first: tributary up")
-    if sys.platform != "linux":
-        raise PlainProblem("Which processes run can only be seen on Linux.", "`tributary doctor` works everywhere.")
-    children = list(_children_of(supervisor))
+    children = children_of(supervisor)
+    addresses = _addresses(state)
     engines = [*_postgres(state, children), *_kafka(state, children)]
     with ThreadPoolExecutor(max_workers=len(ROLES)) as threads:
-        roles = threads.map(lambda role: _role(role.name, role.module, children), ROLES)
+        roles = threads.map(lambda role: _role(role.name, role.module, children, addresses.get(role.name, "")), ROLES)
         return [*engines, *roles]
 
 
-def _children_of(parent: int) -> Iterator[_Child]:
-    for folder in Path("/proc").iterdir():
+def children_of(parent: int, *, proc: Path = PROC) -> list[Child]:
+    """The direct children of a process. Raises: PlainProblem where there is neither `proc` nor the program `ps`."""
+    return list(_children_in(proc, parent) if (proc / "self").exists() else _children_by_ps(parent))
+
+
+def _children_by_ps(parent: int) -> Iterator[Child]:
+    try:
+        listed = subprocess.run(
+            ["ps", "-axww", "-o", "pid=,ppid=,command="], capture_output=True, check=True, timeout=PS_SECONDS
+        )
+    except (OSError, subprocess.SubprocessError) as fault:
+        raise PlainProblem(
+            f"Which processes run cannot be seen here: no /proc, and `ps` failed ({type(fault).__name__}).",
+            "`tributary doctor` works everywhere.",
+        ) from None
+    for line in listed.stdout.decode(errors="replace").splitlines():
+        pid, parent_pid, *arguments = line.split()
+        if int(parent_pid) == parent:
+            yield Child(int(pid), tuple(arguments))
+
+
+def _children_in(proc: Path, parent: int) -> Iterator[Child]:
+    for folder in proc.iterdir():
         if not folder.name.isdigit():
             continue
         try:
@@ -63,12 +91,12 @@ def _children_of(parent: int) -> Iterator[_Child]:
             parent_pid = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
             if parent_pid == parent:
                 arguments = (folder / "cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
-                yield _Child(int(folder.name), tuple(arguments))
+                yield Child(int(folder.name), tuple(arguments))
         except (FileNotFoundError, ProcessLookupError):
             continue  # it ended while we looked
 
 
-def _postgres(state: StateFolder, children: list[_Child]) -> Iterator[Running]:
+def _postgres(state: StateFolder, children: list[Child]) -> Iterator[Running]:
     if not (state.path / "postgres.location").exists():
         return
     server = PostgresServer.at(state.path)
@@ -77,7 +105,7 @@ def _postgres(state: StateFolder, children: list[_Child]) -> Iterator[Running]:
     yield Running("postgres", child.pid if child else None, None, why_not)
 
 
-def _kafka(state: StateFolder, children: list[_Child]) -> Iterator[Running]:
+def _kafka(state: StateFolder, children: list[Child]) -> Iterator[Running]:
     remembered = state.kafka / "ports"
     if not remembered.exists():
         return
@@ -86,17 +114,17 @@ def _kafka(state: StateFolder, children: list[_Child]) -> Iterator[Running]:
     yield Running("kafka", child.pid if child else None, port, why_not)
 
 
-def _role(name: str, module: str, children: list[_Child]) -> Running:
+def _role(name: str, module: str, children: list[Child], url: str) -> Running:
     child = _find(children, "-m", module)
     if child is None:
         return Running(name, None, None, NOT_RUNNING)
-    host, port = _address(child.pid)
+    port = urlsplit(url).port if url else None
     if port is None:
-        return Running(name, child.pid, None, "its port cannot be read: another user's process, or just starting")
-    return Running(name, child.pid, port, _why_not_ready(public_url({}, host=host, port=port)))
+        return Running(name, child.pid, None, "its address is not written yet: it is just starting")
+    return Running(name, child.pid, port, _why_not_ready(url))
 
 
-def _find(children: list[_Child], *words: str) -> _Child | None:
+def _find(children: list[Child], *words: str) -> Child | None:
     """The child whose arguments end with, or contain side by side, these words."""
     for child in children:
         if any(child.arguments[start : start + len(words)] == words for start in range(len(child.arguments))):
@@ -104,15 +132,12 @@ def _find(children: list[_Child], *words: str) -> _Child | None:
     return None
 
 
-def _address(pid: int) -> tuple[str, int | None]:
-    """HOST and PORT as the process was told; nothing else of its environment is kept."""
+def _addresses(state: StateFolder) -> dict[str, str]:
     try:
-        lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return "", None
-    told = dict(line.decode(errors="replace").split("=", 1) for line in lines if line.startswith((b"HOST=", b"PORT=")))
-    port = told.get("PORT", "")
-    return told.get("HOST", ""), int(port) if port.isdigit() else None
+        addresses: dict[str, str] = json.loads(state.addresses.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return {}  # starting, or written at this moment
+    return addresses
 
 
 def _why_not_ready(url: str) -> str:

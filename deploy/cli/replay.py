@@ -28,7 +28,7 @@ def replay(
         typer.confirm(f"Replay everything the log still has into {consumer}?", abort=True)
     partitions = run(_reset(service, consumer))
     typer.echo(f"Forgot where {consumer} stood on {partitions} partition{'' if partitions == 1 else 's'}.")
-    typer.echo(f"It starts over with the next event of its topic, or at once when {service}-worker is restarted.")
+    typer.echo("It notices within about a second and starts over.")
 
 
 async def _consumers(service: str) -> list[str]:

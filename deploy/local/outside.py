@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aiokafka.errors import KafkaError
 
 from deploy.local.problem import PlainProblem
 from shared.contracts.topics import TOPICS
+
+if TYPE_CHECKING:
+    from shared.runtime.event_log.kafka_topics import FoundTopic
 
 Result = TypeVar("Result")
 TIMEOUT_SECONDS = 30.0
@@ -23,6 +26,13 @@ def create_topics(bootstrap_servers: str) -> None:
     from shared.runtime.event_log.kafka_topics import ensure_topics  # slow, and the embedded log never needs it
 
     _ask(bootstrap_servers, lambda: ensure_topics(bootstrap_servers, TOPICS))
+
+
+def find_topics(bootstrap_servers: str) -> "dict[str, FoundTopic]":
+    """The topics of topics.py that the cluster has, by name. Raises: PlainProblem when nothing answers."""
+    from shared.runtime.event_log import kafka_topics
+
+    return _ask(bootstrap_servers, lambda: kafka_topics.find_topics(bootstrap_servers, TOPICS))
 
 
 def _ask(bootstrap_servers: str, act: Callable[[], Coroutine[Any, Any, Result]]) -> Result:

@@ -39,6 +39,11 @@ class NetworkPlan:
         """The public door as this machine reaches it, whatever the world calls it."""
         return public_url({}, host=self.host, port=self.ports[PUBLIC_ROLE])
 
+    def own_url(self, role: Role) -> str:
+        """One process as this machine reaches it."""
+        host = self.host if role.name == PUBLIC_ROLE else LOOPBACK
+        return public_url({}, host=host, port=self.ports[role.name])
+
     def environment(self, role: Role) -> dict[str, str]:
         """The whole environment of one process."""
         environment = {name: value for name, value in self.caller.items() if _is_passed_on(name)}

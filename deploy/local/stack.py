@@ -1,12 +1,14 @@
 """The local network as a whole: what is started, in which order, and how it is known to be ready."""
 
 import http.client
+import json
 import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from deploy.jobs.migrate import bring_to_newest
 from deploy.local.broker_choice import BrokerChoice, choose_broker
 from deploy.local.child import ChildCommand
 from deploy.local.kafka import KafkaNode
@@ -19,7 +21,6 @@ from deploy.local.roles import PUBLIC_ROLE, ROLES, SERVICES, Role
 from deploy.local.secret_files import ensure_secret_files
 from deploy.local.state_folder import StateFolder
 from deploy.local.supervisor import Member, Supervisor
-from shared.runtime.migrations import upgrade
 
 ENGINE_READY_SECONDS: Final = 300.0
 PROCESSES_READY_SECONDS: Final = 90.0
@@ -57,6 +58,7 @@ class Stack:
         self.supervisor.run_while_watching(lambda: self._prepare_databases(database_urls))
         if broker.kind == "kafka":
             self.supervisor.run_while_watching(lambda: create_topics(broker.bootstrap_servers))
+        self.state.addresses.write_text(json.dumps({role.name: plan.own_url(role) for role in ROLES}))
         for role in ROLES:
             self.supervisor.add(self._member(role, plan))
         names = [role.name for role in ROLES]
@@ -99,8 +101,7 @@ class Stack:
             provision(PostgresServer.at(self.state.path).admin_url())
         if outside:
             provision_outside(outside, self._caller.get("DATABASE_ADMIN_URL"))
-        for service, url in urls.items():
-            upgrade(url, service)
+        bring_to_newest(urls, say=self.supervisor.say)
 
     def _member(self, role: Role, plan: NetworkPlan) -> Member:
         is_door = role.name == PUBLIC_ROLE

@@ -74,6 +74,11 @@ class StateFolder:
         """The public URL of the supervisor that runs now."""
         return self.path / "public_url"
 
+    @property
+    def addresses(self) -> Path:
+        """Where each process of the supervisor that runs now listens: a JSON object, URL by role name."""
+        return self.path / "addresses.json"
+
     def is_ours(self) -> bool:
         """Was this folder made by us? Asked before anything is deleted."""
         return self.path.name == DEFAULT_NAME or (self.path / "supervisor.pid").exists()
@@ -101,6 +106,7 @@ class StateFolder:
         file.write(f"{os.getpid()}\n")
         file.flush()
         self.address.unlink(missing_ok=True)
+        self.addresses.unlink(missing_ok=True)
         return file
 
     def holder(self) -> int | None:

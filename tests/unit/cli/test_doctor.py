@@ -107,4 +107,11 @@ def test_a_database_behind_its_migrations_fails() -> None:
     behind = check_migration(_seen(revision=None))
 
     assert behind.verdict is Verdict.FAIL
-    assert "deploy.jobs.migrate" in behind.remedy
+    assert "tributary migrate clicks" in behind.remedy
+
+
+def test_a_database_of_a_newer_version_fails_and_is_not_migrated() -> None:
+    newer = check_migration(_seen(revision="9999"))
+
+    assert newer.verdict is Verdict.FAIL
+    assert "version that migrated it" in newer.remedy

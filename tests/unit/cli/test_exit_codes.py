@@ -12,7 +12,19 @@ from deploy.cli.main import app
 from deploy.local import main as local
 from deploy.local.problem import PlainProblem
 
-COMMANDS = ("dead-letters", "replay", "verify", "keyring", "ps", "doctor", "up", "down")
+COMMANDS = (
+    "dead-letters",
+    "replay",
+    "verify",
+    "keys",
+    "keyring",
+    "migrate",
+    "topics",
+    "ps",
+    "doctor",
+    "up",
+    "down",
+)
 
 
 @pytest.mark.parametrize(
@@ -24,6 +36,11 @@ COMMANDS = ("dead-letters", "replay", "verify", "keyring", "ps", "doctor", "up",
         ("dead-letters", "replay", "clicks", "1"),
         ("replay", "clicks.catalogue", "--yes"),
         ("keyring", "show", "click"),
+        ("keys", "list"),
+        ("keys", "create", "finance"),
+        ("migrate", "--check"),
+        ("migrate",),
+        ("topics", "list"),
     ],
 )
 def test_where_nothing_runs_nothing_can_be_looked_at(home: Path, arguments: tuple[str, ...]) -> None:
@@ -35,7 +52,17 @@ def test_where_nothing_runs_nothing_can_be_looked_at(home: Path, arguments: tupl
     assert not home.exists()
 
 
-@pytest.mark.parametrize("arguments", [("dead-letters", "list", "payouts"), ("replay", "payouts.x"), ("no-such",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("dead-letters", "list", "payouts"),
+        ("replay", "payouts.x"),
+        ("no-such",),
+        ("keys", "create", "owner"),
+        ("keys", "create", "finance", "--label", "two\nlines"),
+        ("migrate", "payouts"),
+    ],
+)
 def test_a_wrong_call_is_exit_2(home: Path, arguments: tuple[str, ...]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
 

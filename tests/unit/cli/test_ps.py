@@ -1,6 +1,10 @@
 """What `ps` says of processes that are there, gone, or not ready."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,8 @@ from typer.testing import CliRunner
 from deploy.cli import ps
 from deploy.cli.main import app
 from deploy.cli.output import print_table
-from deploy.cli.processes import Running
+from deploy.cli.processes import Running, children_of
+from deploy.local.problem import PlainProblem
 from deploy.local.state_folder import StateFolder
 
 READY = Running("clicks-api", 11, 20_001)
@@ -50,3 +55,24 @@ def test_a_text_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) 
     shown = capsys.readouterr().out
     assert "\x1b" not in shown
     assert "[bold]as it is[/bold]" in shown
+
+
+@pytest.mark.parametrize("has_proc", [True, False])
+def test_children_are_found_with_and_without_proc(tmp_path: Path, has_proc: bool) -> None:
+    if has_proc and not Path("/proc/self").exists():
+        pytest.skip("there is no /proc here")
+    if not has_proc and shutil.which("ps") is None:
+        pytest.skip("there is no program ps here")
+    proc = Path("/proc") if has_proc else tmp_path
+    with subprocess.Popen([sys.executable, "-c", "input()", "a-mark"], stdin=subprocess.PIPE) as child:
+        found = {one.pid: one.arguments for one in children_of(os.getpid(), proc=proc)}
+        child.communicate(b"\n")
+
+    assert found[child.pid][-1] == "a-mark"
+
+
+def test_without_any_way_to_see_processes_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(PlainProblem, match="cannot be seen here"):
+        children_of(os.getpid(), proc=tmp_path)
