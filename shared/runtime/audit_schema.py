@@ -35,6 +35,7 @@ _TABLES: Final = (
     """,
     "CREATE INDEX audit_entry_of_object ON audit_entry (object_type, object_id, number DESC)",
     "CREATE INDEX audit_entry_of_key ON audit_entry (key_id, number DESC) WHERE key_id IS NOT NULL",
+    "CREATE INDEX audit_entry_of_request ON audit_entry (request_id)",
     "CREATE INDEX audit_entry_time ON audit_entry (occurred_at)",
     """
     CREATE TABLE audit_head (
