@@ -75,8 +75,9 @@ test-e2e: install ## The running platform, through its public port
 say-whether-kafka:
 	@$(PYTHON) -m deploy.local.main kafka-check
 
-k8s: install ## Check every manifest in deploy/: schemas, policies, the command table; renders with kubectl if it is there
-	@$(PYTEST) tests/unit/deploy_manifests
+k8s: install ## Render and check every overlay, then break each part and see it noticed
+	@$(PYTHON) -m tests.unit.deploy_manifests.kubectl
+	@REQUIRE_KUBECTL=1 $(PYTEST) tests/unit/deploy_manifests
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'Install uv first: https://docs.astral.sh/uv/' >&2; exit 1; }
