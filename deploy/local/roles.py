@@ -56,7 +56,16 @@ ROLES: Final[Sequence[Role]] = (
     Role("conversions", "worker", (SecretFile.CLICK_KEYRING, SecretFile.SEALING_KEYRING)),
     Role("commissions", "worker"),
     Role("clicks", "api", (SecretFile.CLICK_KEYRING, SecretFile.PRINCIPAL_KEYRING, SecretFile.PRIVACY_KEY)),
-    Role("conversions", "api", (SecretFile.CLICK_KEYRING, SecretFile.PRINCIPAL_KEYRING, SecretFile.SEALING_KEYRING)),
+    Role(
+        "conversions",
+        "api",
+        (
+            SecretFile.CLICK_KEYRING,
+            SecretFile.PRINCIPAL_KEYRING,
+            SecretFile.SEALING_KEYRING,
+            SecretFile.PRIVACY_KEY,
+        ),
+    ),
     Role("commissions", "api", (SecretFile.PRINCIPAL_KEYRING,)),
     Role("gateway", "api", (SecretFile.PRINCIPAL_KEYRING, SecretFile.BOOTSTRAP_ADMIN_KEY)),
 )

@@ -25,10 +25,10 @@ from shared.runtime.event_log.choice import build_event_source, build_publisher
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
+from shared.runtime.privacy_key import read_privacy_key
 from shared.runtime.projection import ProjectionFollower, apply_projection
 from shared.runtime.relay import Relay
 
-PRIVACY_KEY_BYTES_MIN: Final = 16
 INTAKE_CONNECTIONS: Final = 4
 """As many as the recorder has groups in flight."""
 
@@ -146,17 +146,6 @@ def build_worker(settings: ClicksSettings) -> Worker:
         ),
         database=database,
     )
-
-
-def read_privacy_key(path: Path) -> bytes:
-    """The secret that keys the hashes of addresses and cookies. Raises ValueError when it is missing or short."""
-    try:
-        key = path.read_bytes().strip()
-    except OSError:
-        raise ValueError(f"PRIVACY_KEY_FILE: {path.name} cannot be read") from None
-    if len(key) < PRIVACY_KEY_BYTES_MIN:
-        raise ValueError(f"PRIVACY_KEY_FILE: needs at least {PRIVACY_KEY_BYTES_MIN} bytes")
-    return key
 
 
 def _required(path: Path | None, name: str) -> Path:

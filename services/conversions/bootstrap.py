@@ -16,12 +16,14 @@ from services.conversions.usecases.credential_book import CredentialBook
 from services.conversions.usecases.postback_group import GROUPS_IN_FLIGHT_MAX, PostbackGroup
 from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
 from shared.contracts.topics import CATALOGUE, CLICKS
+from shared.kernel.personal_values import Screen
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer, Handler
 from shared.runtime.database import Database
 from shared.runtime.event_log.choice import build_event_source, build_publisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
+from shared.runtime.privacy_key import read_privacy_key
 from shared.runtime.projection import ProjectionFollower, apply_projection
 from shared.runtime.relay import Relay
 from shared.runtime.sweep import Sweep
@@ -85,6 +87,7 @@ def build_api(settings: ConversionsSettings) -> Api:
         rejected=RejectedPostbacks(intake),
         tenants=tenants,
         staff=staff,
+        screen=Screen(read_privacy_key(_required(settings.privacy_key_file, "PRIVACY_KEY_FILE"))),
         trusted_proxies=settings.trusted_proxy_cidrs,
     )
     return Api(

@@ -178,13 +178,14 @@ class RedirectHouse:
     sink: ClickSink = field(default_factory=MemorySink)
     trusted: Sequence[Any] = ()
     cookie_is_secure: bool = True
+    desk: ClickDesk = field(init=False)
     door: RedirectDoor = field(init=False)
 
     def __post_init__(self) -> None:
-        desk = ClickDesk(self.catalogue, self.keyring, b"p" * 32, ROBOTS, self.clock)
+        self.desk = ClickDesk(self.catalogue, self.keyring, b"p" * 32, ROBOTS, self.clock)
         self.recorder = ClickRecorder([self.sink])
         self.door = RedirectDoor(
-            desk, self.recorder, ClientAddresses(self.trusted), cookie_is_secure=self.cookie_is_secure
+            self.desk, self.recorder, ClientAddresses(self.trusted), cookie_is_secure=self.cookie_is_secure
         )
 
     async def ask(

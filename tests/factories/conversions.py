@@ -195,6 +195,8 @@ async def running_conversions(url: str, folder: Path, **environment: Any) -> Asy
     for file in files.values():
         if not file.exists():
             create_keyring_file(file)
+    privacy_key = folder / "privacy_key"
+    privacy_key.write_text("p" * 32)
     settings = ConversionsSettings(
         environment="test",
         broker="embedded",
@@ -202,6 +204,7 @@ async def running_conversions(url: str, folder: Path, **environment: Any) -> Asy
         click_keyring_file=files["click"],
         principal_keyring_file=files["principal"],
         sealing_keyring_file=files["sealing"],
+        privacy_key_file=privacy_key,
         **environment,
     )
     api = build_api(settings)

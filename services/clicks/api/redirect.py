@@ -47,6 +47,7 @@ class _Headers(NamedTuple):
     cookie: str
     forwarded_for: str
     is_speculative: bool
+    opts_out: bool
 
 
 class RedirectDoor:
@@ -61,9 +62,9 @@ class RedirectDoor:
         self._desk = desk
         self._recorder = recorder
         self._addresses = addresses
-        self._cookie_attributes = f"; Path=/; Max-Age={VISITOR_COOKIE_SECONDS}; HttpOnly; SameSite=Lax" + (
-            "; Secure" if cookie_is_secure else ""
-        )
+        ending = "; HttpOnly; SameSite=Lax" + ("; Secure" if cookie_is_secure else "")
+        self._cookie_attributes = f"; Path=/; Max-Age={VISITOR_COOKIE_SECONDS}{ending}"
+        self._cookie_end = f"; Path=/; Max-Age=0{ending}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 302, or 200 for `format=json`, only when the click is durable (I1)."""
@@ -93,14 +94,16 @@ class RedirectDoor:
         await self._recorder.record(click.event)
         if visit.query.wants_json:
             _JSON.inc()
-            await self._send_json(send, click)
+            await self._send_json(send, click, self._cookie(click, visit, headers))
         else:
             _REDIRECTED.inc()
-            await _redirect(send, plan, click.location, self._cookie(click))
+            await _redirect(send, plan, click.location, self._cookie(click, visit, headers))
         failpoint("click.after_302")
 
     def _visit(self, scope: Scope, affiliate_id: int, headers: _Headers) -> Visit:
         query = read_link_query(scope["query_string"])
+        if headers.opts_out and query.consent is None:  # the link speaks of this shopper, the browser of every site
+            query.consent = False
         client = scope.get("client")
         return Visit(
             affiliate_id=affiliate_id,
@@ -111,12 +114,15 @@ class RedirectDoor:
             visitor_token=_visitor_token(headers.cookie) if query.consent is True else None,
         )
 
-    def _cookie(self, click: AnsweredClick) -> bytes | None:
-        if click.new_visitor_token is None:
-            return None
-        return f"{VISITOR_COOKIE}={click.new_visitor_token}{self._cookie_attributes}".encode("ascii")
+    def _cookie(self, click: AnsweredClick, visit: Visit, headers: _Headers) -> bytes | None:
+        """A new visitor's cookie, or the end of one whose consent was withdrawn."""
+        if click.new_visitor_token is not None:
+            return f"{VISITOR_COOKIE}={click.new_visitor_token}{self._cookie_attributes}".encode("ascii")
+        if visit.query.consent is False and VISITOR_COOKIE in headers.cookie:
+            return f"{VISITOR_COOKIE}={self._cookie_end}".encode("ascii")
+        return None
 
-    async def _send_json(self, send: Send, click: AnsweredClick) -> None:
+    async def _send_json(self, send: Send, click: AnsweredClick, cookie: bytes | None) -> None:
         body = orjson.dumps({"click_id": click.click_id, "landing_url": click.location})
         headers = [
             (b"content-type", b"application/json"),
@@ -124,7 +130,7 @@ class RedirectDoor:
             _NO_STORE,
             _NO_INDEX,
         ]
-        if (cookie := self._cookie(click)) is not None:
+        if cookie is not None:
             headers.append((b"set-cookie", cookie))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
@@ -160,7 +166,7 @@ def _read_id(text: str) -> int:
 
 def _read_headers(scope: Scope) -> _Headers:
     user_agent = referrer = cookie = forwarded_for = ""
-    is_speculative = False
+    is_speculative = opts_out = False
     for name, value in scope["headers"]:
         if name == b"user-agent":
             user_agent = value.decode("latin-1").strip()
@@ -170,10 +176,12 @@ def _read_headers(scope: Scope) -> _Headers:
             cookie += f"; {value.decode('latin-1')}"
         elif name == b"x-forwarded-for":
             forwarded_for += f",{value.decode('latin-1')}"
+        elif name in (b"sec-gpc", b"dnt"):
+            opts_out = opts_out or value.strip() == b"1"
         elif name in (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"):
             lowered = value.lower()
             is_speculative = is_speculative or any(word in lowered for word in _SPECULATIVE)
-    return _Headers(user_agent, referrer, cookie, forwarded_for, is_speculative)
+    return _Headers(user_agent, referrer, cookie, forwarded_for, is_speculative, opts_out)
 
 
 def _visitor_token(cookies: str) -> str | None:

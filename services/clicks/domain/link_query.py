@@ -6,6 +6,7 @@ from typing import Final
 from urllib.parse import unquote_plus
 
 from services.clicks.domain.landing import SUB_NAMES
+from shared.kernel.personal_values import Screen, may_be_personal
 
 PARAMETERS_MAX: Final = 64
 """Parameters read of one link; the rest is ignored."""
@@ -47,6 +48,17 @@ def clean_text(text: str, characters_max: int = VALUE_CHARACTERS_MAX) -> str:
     if not text.isprintable():
         text = text.translate(_UNPRINTABLE)
     return text[:characters_max]
+
+
+def screen_labels(query: LinkQuery, screen: Screen) -> None:
+    """Replace what looks personal in the affiliate's labels: they become part of the financial record (ADR 0009)."""
+    single = (query.aff_click_id or "", query.source or "", query.creative or "")
+    if not (query.subs or any(single)) or not may_be_personal((*single, *query.subs.values())):
+        return
+    query.subs = screen.mapping(query.subs)
+    query.aff_click_id = screen.optional(query.aff_click_id)
+    query.source = screen.optional(query.source)
+    query.creative = screen.optional(query.creative)
 
 
 def read_link_query(raw: bytes) -> LinkQuery:

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from services.clicks.domain.catalogue import Catalogue, OfferPlan
 from services.clicks.domain.landing import Landing, landing_of_deep_link
-from services.clicks.domain.link_query import LinkQuery, clean_text
+from services.clicks.domain.link_query import LinkQuery, clean_text, screen_labels
 from services.clicks.domain.recent_clicks import RecentClicks
 from services.clicks.domain.robots import RobotMatcher
 from services.clicks.domain.visitor import VISITOR_TOKEN_BYTES, address_hash, visitor_key
@@ -21,6 +21,7 @@ from shared.contracts.topics import CLICKS
 from shared.kernel.click_id import ClickFlags, milliseconds_since_2020, sign_fields, spell_click_id
 from shared.kernel.clock import Clock
 from shared.kernel.ids import new_id
+from shared.kernel.personal_values import Screen, personal_kind
 from shared.runtime.outbox import OutgoingEvent
 
 USER_AGENT_CHARACTERS_MAX: Final = 512
@@ -87,31 +88,38 @@ class ClickDesk:
     recent: RecentClicks = field(default_factory=RecentClicks)
     _nonces: "itertools.count[int]" = field(default_factory=lambda: itertools.count(secrets.randbits(32)))
     _address_hashes: dict[str, str | None] = field(default_factory=dict)
+    _screen: Screen = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._screen = Screen(self.privacy_secret)
 
     def answer(self, plan: OfferPlan, visit: Visit) -> AnsweredClick:
         """Mint the click ID of one visit to a link of `plan`'s offer, and say where the shopper goes.
 
         Judges nothing away: a robot, a repeat, an affiliate that is not enrolled or an offer that is not active is
-        flagged in the click ID, and the shopper arrives all the same (I9).
+        flagged in the click ID, and the shopper arrives all the same (I9). Without consent (False) nothing of the
+        shopper is hashed, remembered or recorded, so that a repeat is not noticed either.
         """
         query = visit.query
+        screen_labels(query, self._screen)
         now = self.clock.now()
         clicked_at = now - _MICROSECOND * (now.microsecond % 1000)  # the click ID's own precision
         time_ms = milliseconds_since_2020(clicked_at)
+        may_keep = query.consent is not False
         token, new_token = self._visitor_token(visit)
-        hashed_address = self._address_hash(visit.client_address)
+        hashed_address = self._address_hash(visit.client_address) if may_keep else None
         key_of_visitor = visitor_key(token, secret=self.privacy_secret) if token else None
         flags = self._standing(plan, visit.affiliate_id, clicked_at)
         if self.robots.is_robot(visit.user_agent):
             flags |= _ROBOT
-        who: Hashable = key_of_visitor or (hashed_address, visit.user_agent)
-        if self.recent.is_repeat((plan.offer.offer_id, visit.affiliate_id, who), time_ms):
-            flags |= _DUPLICATE
+        if may_keep:
+            who: Hashable = key_of_visitor or (hashed_address, visit.user_agent)
+            if self.recent.is_repeat((plan.offer.offer_id, visit.affiliate_id, who), time_ms):
+                flags |= _DUPLICATE
         if query.is_test:
             flags |= _TEST
         click_id = self._mint(plan, visit.affiliate_id, flags, time_ms)
         landing, deep_link = _destination(plan, query, flags)
-        may_keep = query.consent is not False
         event_id = new_id()
         event = ClickRecordedV1(
             event_id=event_id,
@@ -126,11 +134,11 @@ class ClickDesk:
             aff_click_id=query.aff_click_id,
             source=query.source,
             creative=query.creative,
-            ad_click_ids=query.ad_click_ids,
-            deep_link=deep_link,
+            ad_click_ids=query.ad_click_ids if may_keep else {},
+            deep_link=_kept_deep_link(deep_link),
             referrer_host=referrer_host(visit.referrer),
             user_agent=clean_text(visit.user_agent, USER_AGENT_CHARACTERS_MAX) or None if may_keep else None,
-            ip_hash=hashed_address if may_keep else None,
+            ip_hash=hashed_address,
             visitor_key=key_of_visitor,
             consent=query.consent,
         )
@@ -143,6 +151,7 @@ class ClickDesk:
 
     def preview(self, plan: OfferPlan, visit: Visit) -> str:
         """Where a visit would go, without a click: nothing is minted, remembered or recorded."""
+        screen_labels(visit.query, self._screen)
         now = self.clock.now()
         landing, _ = _destination(plan, visit.query, self._standing(plan, visit.affiliate_id, now))
         return _fill(landing, plan, visit, "", now)
@@ -188,6 +197,13 @@ def referrer_host(referrer: str) -> str | None:
     """The host of a Referer header, lower case; None where it has none."""
     found = _REFERRER_HOST.match(referrer) if referrer else None
     return found[1].lower() if found else None
+
+
+def _kept_deep_link(deep_link: str | None) -> str | None:
+    """The deep link as the click log keeps it: without its query where that holds something personal."""
+    if deep_link is None or personal_kind(deep_link.partition("//")[2]) is None:
+        return deep_link
+    return deep_link.partition("?")[0].partition("#")[0]
 
 
 def _destination(plan: OfferPlan, query: LinkQuery, flags: int) -> tuple[Landing, str | None]:

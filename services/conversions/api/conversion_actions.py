@@ -87,7 +87,7 @@ async def adjust(
 ) -> Response:
     """Less of the order stands; each adjustment_id of an order once."""
     requested = Requested(
-        adjustment_id=body.adjustment_id,
+        adjustment_id=desk_of(request).screen.text(body.adjustment_id),
         reason_code=parse_reason_code(body.reason_code),
         new_amount=_money(body.new_amount, "new_amount"),
         refund_amount=_money(body.refund_amount, "refund_amount"),
@@ -132,7 +132,9 @@ async def _change(
             kept = None if key is None else await _find_kept(session, owner, key, asked)
             if kept is not None:
                 return Response(kept.answer, kept.http_status, {REPLAYED_HEADER: "true"}, "application/json")
-            conversion = await lock_target(session, ref, event=event, merchant_id=caller.merchant_id)
+            conversion = await lock_target(
+                session, ref, event=event, merchant_id=caller.merchant_id, screen=desk.screen
+            )
             after = await effect(session, conversion)
             answer = conversion_answer(after, caller).model_dump_json().encode("utf-8")
             if key is not None:

@@ -13,6 +13,7 @@ from services.conversions.usecases.judge_postback import Arrival, Submission, ju
 from services.conversions.usecases.postback_group import PostbackGroup
 from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
 from shared.kernel.clock import Clock
+from shared.kernel.personal_values import Screen
 from shared.runtime.database import Database
 from shared.runtime.keyring import Keyring
 from shared.runtime.projection import ProjectionFollower
@@ -20,7 +21,10 @@ from shared.runtime.projection import ProjectionFollower
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """tenants, staff: the databases of the API, by who asks. trusted_proxies: whose X-Forwarded-For is believed."""
+    """tenants, staff: the databases of the API, by who asks. trusted_proxies: whose X-Forwarded-For is believed.
+
+    screen: what stands for values that look personal; whoever asks by an order id asks by what stands for it.
+    """
 
     clock: Clock
     catalogue: Catalogue
@@ -32,6 +36,7 @@ class Desk:
     rejected: RejectedPostbacks
     tenants: Database
     staff: Database
+    screen: Screen
     trusted_proxies: Sequence[Network] = ()
 
     @property
@@ -42,7 +47,7 @@ class Desk:
     def judge(self, fields: Mapping[str, Any], arrival: Arrival) -> Submission:
         """judge_postback with what this process knows."""
         secrets = self.click_keyring.verification_secrets(arrival.received_at)
-        return judge_postback(fields, arrival, catalogue=self.catalogue, click_secrets=secrets)
+        return judge_postback(fields, arrival, catalogue=self.catalogue, click_secrets=secrets, screen=self.screen)
 
 
 def desk_of(request: Request) -> Desk:

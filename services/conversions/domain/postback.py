@@ -4,8 +4,8 @@ import hashlib
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -14,6 +14,7 @@ import orjson
 
 from shared.kernel.errors import InvalidValue
 from shared.kernel.money import Money, is_currency, parse_money
+from shared.kernel.personal_values import Screen, may_be_personal, personal_kind
 
 EVENT_DEFAULT: Final = "sale"
 EVENT_REFUND: Final = "refund"
@@ -118,6 +119,57 @@ def parse_postback(fields: Mapping[str, Any], merchant_id: int) -> Postback:
         subs=subs or None,
         is_test=_flag(fields, "test"),
     )
+
+
+def screen_postback(postback: Postback, screen: Screen) -> Postback:
+    """The postback as it may be kept: values that look personal replaced, the customer always (ADR 0009).
+
+    Before anything is compared or stored, so that a repeat of the same report is the same content.
+    """
+    customer = postback.customer_id
+    if customer is None and not may_be_personal(_texts(postback)):
+        return postback
+    screened = (
+        screen.optional(postback.order_id),
+        screen.optional(postback.adjustment_id),
+        screen.optional(postback.coupon),
+        None if customer is None else screen.customer(merchant_id=postback.merchant_id, reference=customer),
+        screen.optional(postback.customer_status),
+        None if postback.items is None else _screen_items(postback.items, screen),
+        screen.mapping(postback.subs) if postback.subs else None,
+    )
+    order_id, adjustment_id, coupon, customer_id, customer_status, items, subs = screened
+    return replace(
+        postback,
+        order_id=order_id,
+        adjustment_id=adjustment_id,
+        coupon=coupon,
+        customer_id=customer_id,
+        customer_status=customer_status,
+        items=items,
+        subs=subs,
+    )
+
+
+def _texts(postback: Postback) -> Iterable[str]:
+    named = (postback.order_id, postback.adjustment_id, postback.coupon, postback.customer_status, postback.items)
+    return (*filter(None, named), *(postback.subs or {}).values())
+
+
+def _screen_items(items: str, screen: Screen) -> str:
+    """Items without personal values: of a list each text alone, of any other text the whole."""
+    if personal_kind(items) is None:
+        return items
+    try:
+        listed = json.loads(items)
+        screened = [{screen.text(name): _screen_part(part, screen) for name, part in item.items()} for item in listed]
+    except (ValueError, AttributeError, TypeError):
+        return screen.text(items)
+    return json.dumps(screened, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+
+
+def _screen_part(part: Any, screen: Screen) -> Any:
+    return screen.text(part) if isinstance(part, str) else part
 
 
 def refused_character(text: str) -> bool:

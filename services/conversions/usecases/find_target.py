@@ -6,6 +6,7 @@ from uuid import UUID
 from services.conversions.domain.conversion import Conversion
 from services.conversions.storage.conversion_store import lock_by_ids, lock_by_order
 from shared.kernel.errors import InvalidValue, TributaryError
+from shared.kernel.personal_values import Screen
 from shared.runtime.database import Session
 
 ORDER_PREFIX: Final = "order:"
@@ -17,13 +18,18 @@ class ConversionNotFound(TributaryError):
     code = "conversion_not_found"
 
 
-async def lock_target(session: Session, ref: str, *, event: str | None, merchant_id: int | None) -> Conversion:
+async def lock_target(
+    session: Session, ref: str, *, event: str | None, merchant_id: int | None, screen: Screen
+) -> Conversion:
     """The conversion meant by `ref`, locked. event: tells the conversions of one order apart.
+
+    screen: gives what stands for an order id that looks personal.
 
     Raises ConversionNotFound; InvalidValue when several are meant.
     """
     if ref.startswith(ORDER_PREFIX):
-        found = await lock_by_order(session, ref.removeprefix(ORDER_PREFIX), event=event, merchant_id=merchant_id)
+        order_id = screen.text(ref.removeprefix(ORDER_PREFIX))
+        found = await lock_by_order(session, order_id, event=event, merchant_id=merchant_id)
     else:
         found = await lock_by_ids(session, [_read_id(ref)])
     found = [conversion for conversion in found if event is None or conversion.event == event]

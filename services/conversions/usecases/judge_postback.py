@@ -10,9 +10,10 @@ from services.conversions.domain.attribution import Reported, Verdict, attribute
 from services.conversions.domain.catalogue import Catalogue, OfferVersion
 from services.conversions.domain.conversion import Actor
 from services.conversions.domain.outcomes import Outcome
-from services.conversions.domain.postback import Postback, parse_postback
+from services.conversions.domain.postback import Postback, parse_postback, screen_postback
 from shared.kernel.click_id import Click, ClickFlags, ClickIdInvalid, read_click_id, verify_click_id
 from shared.kernel.errors import InvalidValue
+from shared.kernel.personal_values import Screen
 
 _CLICK_ID_OUTCOMES: Final = {
     "click_id_malformed": Outcome.CLICK_ID_MALFORMED,
@@ -88,11 +89,16 @@ def refused(arrival: Arrival, outcome: Outcome, fault: FieldFault | None = None)
 
 
 def judge_postback(
-    fields: Mapping[str, Any], arrival: Arrival, *, catalogue: Catalogue, click_secrets: Mapping[int, bytes]
+    fields: Mapping[str, Any],
+    arrival: Arrival,
+    *,
+    catalogue: Catalogue,
+    click_secrets: Mapping[int, bytes],
+    screen: Screen,
 ) -> Submission:
-    """Parse, verify the click ID by its key alone (I6), and attribute by what the click carries."""
+    """Parse, screen, verify the click ID by its key alone (I6), and attribute by what the click carries."""
     try:
-        postback = parse_postback(fields, arrival.merchant_id)
+        postback = screen_postback(parse_postback(fields, arrival.merchant_id), screen)
     except InvalidValue as fault:
         return refused(arrival, Outcome.MALFORMED, FieldFault(fault.field, fault.code, fault.message))
     try:

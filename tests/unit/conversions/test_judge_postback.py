@@ -11,6 +11,7 @@ from services.conversions.domain.outcomes import Outcome
 from services.conversions.usecases.judge_postback import Arrival, Submission, judge_postback
 from shared.kernel.click_id import CLICK_ID_BYTES, ClickFlags, sign_click_id, spell_click_id
 from shared.kernel.ids import new_id
+from shared.kernel.personal_values import Screen
 from tests.factories.conversions import MERCHANT, click, offer_version
 
 SECRET = b"k" * 32
@@ -22,7 +23,9 @@ def judged(click_id: str, **fields: Any) -> Submission:
     catalogue.put_version(offer_version())
     arrival = Arrival(new_id(), MERCHANT, datetime.now(UTC), "query", Actor("merchant_postback"), "r")
     known = {"click_id": click_id, "order_id": "o", "amount": "1.00", "currency": "EUR"}
-    return judge_postback(known | fields, arrival, catalogue=catalogue, click_secrets={1: SECRET})
+    return judge_postback(
+        known | fields, arrival, catalogue=catalogue, click_secrets={1: SECRET}, screen=Screen(b"p" * 32)
+    )
 
 
 def outcome_of(click_id: str) -> Outcome | None:
