@@ -5,7 +5,6 @@ from typing import Any
 
 import kubernetes_validate
 import pytest
-import yaml
 
 from deploy.local.roles import ROLES, Role
 from deploy.local.secret_files import FILE_NAMES
