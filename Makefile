@@ -3,7 +3,7 @@
 .SUFFIXES:
 .DEFAULT_GOAL := help
 .PHONY: help run stop clean demo verify test lint types lock install k8s \
-	test-unit test-integration test-simulation test-e2e
+	test-unit test-integration test-simulation test-e2e scorecard
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -74,6 +74,9 @@ test-e2e: install ## The running platform, through its public port
 .PHONY: say-whether-kafka
 say-whether-kafka:
 	@$(PYTHON) -m deploy.local.main kafka-check
+
+scorecard: install ## Faults under load, a line each: TIER=P|N ONLY=T24,T36 JSON=<file> (tests/faults/README.md)
+	@exec $(PYTHON) -m tests.faults --tier "$${TIER:-P}" --only "$${ONLY:-}" $${JSON:+--json "$$JSON"}
 
 k8s: install ## Render and check every overlay, then break each part and see it noticed
 	@$(PYTHON) -m tests.unit.deploy_manifests.kubectl

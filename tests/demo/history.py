@@ -19,7 +19,11 @@ STILL_AT_IT: Final = frozenset({"idempotency_in_progress"})
 
 @dataclass(slots=True)
 class Attempt:
-    """One request. started_at, ended_at: Unix time. status None: no answer came, for the reason in `error`."""
+    """One request. status None: no answer came, for the reason in `error`.
+
+    started_at: Unix time before the history was written; sent_at, ended_at: of the request itself. retry_after: the
+    header, None where there was none.
+    """
 
     started_at: float
     ended_at: float | None = None
@@ -27,6 +31,8 @@ class Attempt:
     body: str = ""
     location: str | None = None
     error: str | None = None
+    sent_at: float | None = None
+    retry_after: str | None = None
 
     @property
     def is_answered(self) -> bool:
@@ -136,4 +142,5 @@ def read_history(path: Path) -> list[Operation | Fact]:
             attempt = operations[line["op"]].attempts[line["attempt"]]
             attempt.ended_at, attempt.status, attempt.error = line["at"], line["status"], line["error"]
             attempt.body, attempt.location = line["body"], line["location"]
+            attempt.sent_at, attempt.retry_after = line["sent_at"], line["retry_after"]
     return story

@@ -43,9 +43,12 @@ def api_request(method: str, target: str, key: str, content: object = None, **he
 
 
 class Sender:
-    """Sends, at most CONNECTIONS requests at a time, and keeps the history."""
+    """Sends, at most CONNECTIONS requests at a time, and keeps the history. patience_seconds: before giving up."""
 
-    def __init__(self, public_url: str, history: History, random: Random) -> None:
+    def __init__(
+        self, public_url: str, history: History, random: Random, *, patience_seconds: float = GIVE_UP_AFTER_SECONDS
+    ) -> None:
+        self.patience_seconds = patience_seconds
         self._public_url = public_url.rstrip("/")
         self._history = history
         self._random = random
@@ -70,7 +73,7 @@ class Sender:
     async def until_answered(self, kind: str, make: Callable[[], Request], **facts: Any) -> Operation:
         """Send what `make` makes, anew for each attempt, until the platform says what it did. Raises NoAnswer."""
         operation = Operation(self._history.next_number(), kind, facts)
-        give_up_at = time.monotonic() + GIVE_UP_AFTER_SECONDS
+        give_up_at = time.monotonic() + self.patience_seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
             attempt, retry_after = await self._attempt(operation, make())
@@ -103,6 +106,8 @@ class Sender:
                 op=operation.number,
                 attempt=place,
                 at=attempt.ended_at,
+                sent_at=attempt.sent_at,
+                retry_after=attempt.retry_after,
                 status=attempt.status,
                 location=attempt.location,
                 body=attempt.body,
@@ -112,7 +117,7 @@ class Sender:
         return attempt, retry_after
 
     async def _exchange(self, attempt: Attempt, request: Request) -> float:
-        retry_after = 0.0
+        attempt.sent_at = time.time()
         try:
             async with self._session.request(
                 request.method,
@@ -123,8 +128,8 @@ class Sender:
             ) as response:
                 attempt.body = (await response.read()).decode(errors="replace")
                 attempt.status, attempt.location = response.status, response.headers.get("Location")
-                retry_after = float(response.headers.get("Retry-After", "0"))
+                attempt.retry_after = response.headers.get("Retry-After")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             attempt.error = type(error).__name__
         attempt.ended_at = time.time()
-        return retry_after
+        return float(attempt.retry_after or 0.0)

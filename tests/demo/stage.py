@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.demo.amounts import DECIMALS, text_of
 from tests.demo.history import Operation
-from tests.demo.sender import GIVE_UP_AFTER_SECONDS, NoAnswer, Request, Sender, api_request
+from tests.demo.sender import NoAnswer, Request, Sender, api_request
 from tests.demo.signing import WAYS, MerchantAccount, Way, postback_request
 from tests.demo.user_agents import UserAgents
 
@@ -109,7 +109,7 @@ class Stage:
 
     async def click(self, offer: Offer, affiliate: Affiliate, *, agent: Agent = "person", way: ClickWay = "get") -> str:
         """Click until the platform answers; gives the click ID of a `get` or `json` click, else ""."""
-        give_up_at = time.monotonic() + GIVE_UP_AFTER_SECONDS
+        give_up_at = time.monotonic() + self.sender.patience_seconds
         while time.monotonic() < give_up_at:
             operation = await self._click_once(offer, affiliate, agent, way)
             attempt = operation.attempts[-1]
@@ -118,7 +118,7 @@ class Stage:
                 landing = attempt.location if way != "json" else attempt.json().get("landing_url")
                 return dict(parse_qsl(urlsplit(landing or "").query)).get(offer.click_id_parameter, "")
             await asyncio.sleep(self.random.uniform(0.1, 0.5))
-        raise NoAnswer(f"click on offer {offer.offer_id}: no answer for {GIVE_UP_AFTER_SECONDS:.0f} s")
+        raise NoAnswer(f"click on offer {offer.offer_id}: no answer for {self.sender.patience_seconds:.0f} s")
 
     async def _click_once(self, offer: Offer, affiliate: Affiliate, agent: Agent, way: ClickWay) -> Operation:
         query = {"sub1": self.random.choice(SOURCES), "aff_click_id": f"{self.random.getrandbits(64):x}"}

@@ -35,7 +35,7 @@ def deal_scenarios(postbacks: int, random: Random) -> list[Scenario]:
 
 async def play(stage: Stage, *, clicks: int, dealt: list[Scenario], spread_seconds: float) -> None:
     """Click and report everything, spread evenly over `spread_seconds`."""
-    await asyncio.gather(*(_until_conversions_know(stage, offer) for offer in stage.network.offers.values()))
+    await until_offers_are_known(stage)
     started_at = time.time()
 
     async def scenario_at(place: int, scenario: Scenario) -> None:
@@ -53,6 +53,11 @@ async def play(stage: Stage, *, clicks: int, dealt: list[Scenario], spread_secon
             tasks.create_task(scenario_at(place, scenario))
         for _ in range(SHOPPERS):
             tasks.create_task(shopper(turns))
+
+
+async def until_offers_are_known(stage: Stage) -> None:
+    """Return when no order of the stage's offers would have to wait for its offer."""
+    await asyncio.gather(*(_until_conversions_know(stage, offer) for offer in stage.network.offers.values()))
 
 
 async def _until_conversions_know(stage: Stage, offer: Offer) -> None:
