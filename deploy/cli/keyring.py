@@ -1,7 +1,6 @@
 """`tributary keyring`: rotate the keys of one keyring file. Shows numbers and ends, never a secret."""
 
 import os
-import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -9,15 +8,16 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
+from deploy.cli.keyring_spread import wait_until_known
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, YesOption, complain, print_json, print_table
-from deploy.cli.place import state_folder
+from deploy.cli.place import run, state_folder
+from deploy.cli.sealing import count_sealed, reseal_all
 from deploy.local.problem import PlainProblem
 from deploy.local.roles import SecretFile
 from deploy.local.secret_files import FILE_NAMES
 from shared.runtime.clock import SystemClock
 from shared.runtime.keyring import (
     KEY_ID_MAX,
-    POLL_SECONDS,
     Key,
     Keyring,
     KeyringInvalid,
@@ -27,9 +27,6 @@ from shared.runtime.keyring import (
 )
 
 app = typer.Typer(no_args_is_help=True, help="Rotate keys: add, promote a little later, retire in the end.")
-
-SPREAD_SECONDS: Final = 5 * POLL_SECONDS
-"""A promoted key must be known to every process; each looks at the file once per POLL_SECONDS."""
 
 
 class KeyringKind(StrEnum):
@@ -49,7 +46,7 @@ RETIRING_MEANS: Final = {
     KeyringKind.CLICK: "Click IDs it signed earn nothing after that: keep it for the longest window, the late hours "
     "and 90 days more.",
     KeyringKind.PRINCIPAL: "Requests in flight between our processes fail if they outlast it.",
-    KeyringKind.SEALING: "Postback secrets sealed with it cannot be opened after that: merchants need new ones first.",
+    KeyringKind.SEALING: "Nothing valid is sealed with it here; backups that are can only be opened with it.",
 }
 
 TIME_FORMATS: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
@@ -95,7 +92,7 @@ def promote(kind: KindArgument, key: KeyArgument) -> None:
     found = _find(_load(path), key)
     if found.not_after is not None:
         _refuse(f"Key {key} ends at {_iso(found.not_after)}: what it signed would stop verifying then.")
-    _wait_until_known(path)
+    wait_until_known(path)
     _try(promote_key, path, key)
     typer.echo(f"Key {key} signs now. The earlier ones still verify; end one with: tributary keyring retire {kind} …")
 
@@ -109,16 +106,53 @@ def retire(
     ],
     yes: YesOption = False,
 ) -> None:
-    """Let a key verify until an instant and no longer. Exit 1 for the key that signs."""
+    """Let a key verify until an instant and no longer. Exit 1 for the key that signs, or still seals a secret."""
     path = _path(kind)
     keyring, until = _load(path), not_after.replace(tzinfo=UTC)
     _find(keyring, key)
     if keyring.signing.id == key:
         _refuse(f"Key {key} signs; promote another first.")
+    if kind is KeyringKind.SEALING:
+        _refuse_while_sealed(path, key)
     if not yes:
         typer.confirm(f"Key {key} ends at {_iso(until)}. {RETIRING_MEANS[kind]} Go on?", abort=True)
     _try(retire_key, path, key, not_after=until)
     typer.echo(f"Key {key} verifies until {_iso(until)}.")
+
+
+@app.command()
+def reseal(as_json: JsonOption = False) -> None:
+    """Seal every postback secret anew with the sealing key that signs, so that the others can be retired.
+
+    Batch by batch, while the platform runs; stopped half-way it is simply run again. Exit 1 where one does not open.
+    """
+    path = _path(KeyringKind.SEALING)
+    _load(path)
+    wait_until_known(path)
+    keyring = _load(path)
+    done = run(reseal_all(keyring))
+    if as_json:
+        print_json({"key": keyring.signing.id, "resealed": done.resealed, "unreadable": list(done.unreadable)})
+    else:
+        typer.echo(f"Resealed {done.resealed} postback secrets with key {keyring.signing.id}.")
+    if done.unreadable:
+        complain(
+            f"{len(done.unreadable)} do not open: {', '.join(map(str, done.unreadable))}.",
+            "Their merchants' postbacks are refused: revoke those credentials and issue new ones.",
+        )
+        raise typer.Exit(EXIT_PROBLEM)
+
+
+def _refuse_while_sealed(path: Path, key: int) -> None:
+    """A process that has not read the file yet may still seal with the key: count only after the spread."""
+    wait_until_known(path)
+    sealed = run(count_sealed(key))
+    if sealed:
+        complain(
+            f"{sealed} postback secret{'s are' if sealed > 1 else ' is'} still sealed with key {key}.",
+            "Seal them anew first: tributary keyring reseal",
+        )
+        raise typer.Exit(EXIT_PROBLEM)
 
 
 def _path(kind: KeyringKind) -> Path:
@@ -167,15 +201,6 @@ def _described(key: Key, keyring: Keyring, now: datetime) -> dict[str, Any]:
         "verifies": key.is_valid_at(now),
         "not_after": None if key.not_after is None else _iso(key.not_after),
     }
-
-
-def _wait_until_known(path: Path) -> None:
-    """By the age of the file, since adding was its last change or an earlier one."""
-    wait_seconds = SPREAD_SECONDS - (time.time() - path.stat().st_mtime)
-    if wait_seconds > 0:
-        wait_seconds = min(wait_seconds, SPREAD_SECONDS)  # a file from the future
-        complain(f"The file changed a moment ago; waiting {wait_seconds:.0f} s for every process to read it.")
-        time.sleep(wait_seconds)
 
 
 def _iso(instant: datetime) -> str:

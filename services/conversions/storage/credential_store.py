@@ -26,6 +26,14 @@ class CredentialRow:
     replaces_id: UUID | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class SealedRow:
+    """A credential's sealed secret. Its first byte names the sealing key."""
+
+    id: UUID
+    sealed_secret: bytes
+
+
 _COLUMNS = "id, merchant_id, kind, name, sealed_secret, token_hash, cidrs, created_at, valid_until, replaces_id"
 _NOT_OVER = "revoked_at IS NULL AND (valid_until IS NULL OR valid_until >= :now)"
 
@@ -98,6 +106,39 @@ async def list_all_credentials(session: Session, now: datetime) -> list[Credenti
         {"now": now},
     )
     return [_read(row) for row in result.mappings()]
+
+
+async def list_sealed_otherwise(session: Session, key_id: int, *, after_id: UUID | None, limit: int) -> list[SealedRow]:
+    """By id, those that another sealing key than `key_id` sealed, ended ones too; locked until the transaction ends."""
+    result = await session.execute(
+        text(
+            "SELECT id, sealed_secret FROM postback_credential WHERE sealed_secret IS NOT NULL"
+            " AND get_byte(sealed_secret, 0) <> :key_id AND (CAST(:after_id AS uuid) IS NULL OR id > :after_id)"
+            " ORDER BY id LIMIT :limit FOR UPDATE"
+        ),
+        {"key_id": key_id, "after_id": after_id, "limit": limit},
+    )
+    return [SealedRow(row.id, bytes(row.sealed_secret)) for row in result]
+
+
+async def store_sealed_secret(session: Session, credential_id: UUID, sealed_secret: bytes) -> None:
+    """The same secret in another seal. The caller holds the row's lock; caches need not hear of it."""
+    await session.execute(
+        text("UPDATE postback_credential SET sealed_secret = :sealed_secret WHERE id = :id"),
+        {"id": credential_id, "sealed_secret": sealed_secret},
+    )
+
+
+async def count_sealed_with(session: Session, key_id: int, now: datetime) -> int:
+    """Credentials that are still valid and sealed with this key: they are lost when it is."""
+    result = await session.execute(
+        text(
+            f"SELECT count(*) FROM postback_credential WHERE {_NOT_OVER}"  # noqa: S608
+            " AND sealed_secret IS NOT NULL AND get_byte(sealed_secret, 0) = :key_id"
+        ),
+        {"key_id": key_id, "now": now},
+    )
+    return int(result.scalar_one())
 
 
 async def _changed(session: Session) -> None:

@@ -30,6 +30,7 @@ class CredentialBook:
         self._clock = clock
         self._by_merchant: dict[int, list[Credential]] = {}
         self._seen_count: int | None = None
+        self._seen_keys: frozenset[int] = frozenset()
         self._stopping = asyncio.Event()
         self._outage = Outage("credential book")
 
@@ -47,10 +48,11 @@ class CredentialBook:
         return merchant_id in self._by_merchant
 
     async def refresh(self) -> None:
-        """Read everything again if anything changed."""
+        """Read everything again if a credential changed, or a sealing key came that was not there."""
+        keys = frozenset(self._keyring.verification_secrets(self._clock.now()))
         async with self._database.transaction() as session:
             count = await read_change_count(session)
-            if count == self._seen_count:
+            if count == self._seen_count and keys <= self._seen_keys:
                 return
             rows = await list_all_credentials(session, self._clock.now())
         by_merchant: dict[int, list[Credential]] = {}
@@ -58,7 +60,7 @@ class CredentialBook:
             credential = self._open(row, self._clock.now())
             if credential is not None:
                 by_merchant.setdefault(row.merchant_id, []).append(credential)
-        self._by_merchant, self._seen_count = by_merchant, count
+        self._by_merchant, self._seen_count, self._seen_keys = by_merchant, count, keys
 
     def _open(self, row: CredentialRow, now: datetime) -> Credential | None:
         try:

@@ -2,10 +2,15 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from services.conversions.storage.credential_store import CredentialRow, insert_credential
+from services.conversions.storage.sealing import seal
+from shared.kernel.ids import new_id
+from shared.runtime.keyring import Keyring, add_key, promote_key
 from tests.factories.conversions import (
     MERCHANT,
     OTHER_MERCHANT,
@@ -194,3 +199,30 @@ async def test_a_foreign_merchants_credentials_are_not_there(conversions: Conver
     made = await conversions.client.post(path, headers=headers, json={"kind": "token"})
 
     assert (listed.status_code, made.status_code) == (404, 404)
+
+
+async def test_a_secret_whose_sealing_key_comes_late_opens_when_it_is_there(conversions: ConversionsService) -> None:
+    """A copy of the keyring that was brought late to one machine must not need a restart there."""
+    desk = conversions.api.desk
+    path = desk.sealing_keyring._path
+    before = path.read_bytes()
+    promote_key(path, add_key(path))
+    newer = path.read_bytes()
+    made_id, secret = new_id(), "whsec_late"
+    sealed = seal(Keyring.load(path), secret.encode(), owner=made_id)
+    path.write_bytes(before)
+    desk.sealing_keyring.reload()
+    async with desk.staff.transaction() as session:
+        row = CredentialRow(made_id, MERCHANT, "hmac", "late", sealed, None, [], datetime.now(UTC))
+        await insert_credential(session, row)
+    await desk.book.refresh()
+    refused = await conversions.postback({"order_id": conversions.order()}, secret=secret)
+
+    path.write_bytes(newer)
+    desk.sealing_keyring.reload()
+    await desk.book.refresh()
+    taken = await conversions.postback({"order_id": conversions.order()}, secret=secret)
+
+    assert (refused.status_code, taken.status_code) == (401, 201)
+    admin = conversions.as_role("admin")
+    await conversions.client.delete(f"/v1/merchants/{MERCHANT}/postback-credentials/{made_id}", headers=admin)

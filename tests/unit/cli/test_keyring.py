@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from deploy.cli import keyring as commands
+from deploy.cli import keyring_spread
 from deploy.cli.main import app
 from shared.runtime.keyring import Keyring, add_key, create_keyring_file
 
@@ -45,7 +45,7 @@ def test_a_whole_rotation(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         {"id": 2, "signs": True, "verifies": True, "not_after": None},
     ]
     assert len(waits) == 1  # between adding and promoting, and nowhere else
-    assert 0 < waits[0] <= commands.SPREAD_SECONDS
+    assert 0 < waits[0] <= keyring_spread.SPREAD_SECONDS
 
 
 def test_promoting_a_key_that_is_known_for_long_does_not_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
