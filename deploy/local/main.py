@@ -89,13 +89,13 @@ def verify() -> None:
     raise SystemExit(run_verification().returncode)
 
 
-def run_verification(*, capture: bool = False) -> subprocess.CompletedProcess[str]:
-    """Run the ledger's proof to its end; `capture` keeps what it says. Raises: PlainProblem where nothing runs."""
+def run_verification(*options: str) -> subprocess.CompletedProcess[str]:
+    """Run the ledger's proof to its end; what it says goes to our own output. Raises: PlainProblem: nothing runs."""
     state = StateFolder.from_environment(checkout_folder())
     url = find_database_url("commissions", state=state, environment=os.environ)
     environment = dict(os.environ) | {"DATABASE_URL_COMMISSIONS": url, "BROKER": "embedded"}  # it reads no log
-    command = [sys.executable, "-m", "services.commissions.verify", "--recompute"]
-    return subprocess.run(command, check=False, env=environment, capture_output=capture, text=True)
+    command = [sys.executable, "-m", "services.commissions.verify", "--recompute", *options]
+    return subprocess.run(command, check=False, env=environment, text=True)
 
 
 @app.command()

@@ -1,36 +1,81 @@
-"""`python -m services.commissions.verify [--recompute]`: prove the ledger, or name its first bad row.
+"""`python -m services.commissions.verify [--recompute] [--json]`: prove the ledger, or name its first bad row.
 
-Exit code 0: proved. 1: broken, and the line says where. 2: could not be looked at.
+Exit code 0: proved. 1: broken, and the line says where. 2: could not be looked at. Says how far it is on standard
+error where that is a terminal.
 """
 
 import asyncio
+import json
 import sys
+import time
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 from services.commissions.settings import CommissionsSettings
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.recompute_ledger import recompute_ledger
-from services.commissions.usecases.verify_ledger import LedgerBroken, verify_ledger
-from shared.runtime.database import Database
+from services.commissions.usecases.verify_ledger import LedgerBroken, LedgerProof, Progress, in_silence, verify_ledger
+from shared.runtime.database import Database, sqlstate_of
 
 STATEMENT_TIMEOUT_MS: Final = 600_000
 """Sums over the whole ledger take longer than a request may."""
 
+OPTIONS: Final = ("--recompute", "--json")
+PROGRESS_EVERY_SECONDS: Final = 0.2
 
-async def verify(database: Database, *, recompute: bool) -> str:
-    """What was proved, in one line. Raises LedgerBroken. Reads one snapshot: postings may go on meanwhile."""
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What was proved. repriced: versions that came to the same again; None where that was not asked for."""
+
+    proof: LedgerProof
+    repriced: int | None
+
+    def __str__(self) -> str:
+        proof = self.proof
+        line = f"ledger proved: {proof.blocks} blocks, {proof.transactions} transactions, {proof.entries} entries"
+        return line if self.repriced is None else f"{line}; {self.repriced} versions repriced from their inputs"
+
+
+class _Line:
+    """One line on the terminal's standard error, written over a few times a second and wiped at the end."""
+
+    def __init__(self) -> None:
+        self._shown_at = 0.0
+        self._is_shown = sys.stderr.isatty()
+
+    def of(self, what: str) -> Progress:
+        """A progress that says `what`."""
+        return (lambda done, total: self._show(what, done, total)) if self._is_shown else in_silence
+
+    def _show(self, what: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self._shown_at >= PROGRESS_EVERY_SECONDS:
+            self._shown_at = now
+            sys.stderr.write(f"\r\033[K{what} {done:,} of {total:,}")
+            sys.stderr.flush()
+
+    def wipe(self) -> None:
+        """Leave the terminal as it was."""
+        if self._shown_at:
+            sys.stderr.write("\r\033[K")
+
+
+async def verify(database: Database, *, recompute: bool, line: _Line | None = None) -> Verification:
+    """Prove it. Raises LedgerBroken. Reads one snapshot: postings may go on meanwhile."""
+    progress = line or _Line()
     async with database.transaction() as session:
         connection = await session.connection()
         await connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        proof = await verify_ledger(session)
-        line = f"ledger proved: {proof.blocks} blocks, {proof.transactions} transactions, {proof.entries} entries"
-        if recompute:
-            line += f"; {await recompute_ledger(session, OfferVersions())} versions repriced from their inputs"
-    return line
+        proof = await verify_ledger(session, progress.of("verifying block"))
+        if not recompute:
+            return Verification(proof, None)
+        repriced = await recompute_ledger(session, OfferVersions(), progress.of("repricing version"))
+    return Verification(proof, repriced)
 
 
-async def _run(settings: CommissionsSettings, *, recompute: bool) -> str:
+async def _run(settings: CommissionsSettings, *, recompute: bool) -> Verification:
     database = Database(
         settings.database_url("commissions"),
         role="commissions_staff",
@@ -38,27 +83,36 @@ async def _run(settings: CommissionsSettings, *, recompute: bool) -> str:
         name="commissions-verify",
         statement_timeout_ms=STATEMENT_TIMEOUT_MS,
     )
+    line = _Line()
     try:
-        return await verify(database, recompute=recompute)
+        return await verify(database, recompute=recompute, line=line)
     finally:
+        line.wipe()
         await database.close()
 
 
 def main(arguments: Sequence[str]) -> int:
     """Verify the database of DATABASE_URL_COMMISSIONS."""
-    if [argument for argument in arguments if argument != "--recompute"]:
-        sys.stderr.write("usage: python -m services.commissions.verify [--recompute]\n")
+    if not set(arguments) <= set(OPTIONS):
+        sys.stderr.write(f"usage: python -m services.commissions.verify {' '.join(f'[{name}]' for name in OPTIONS)}\n")
         return 2
+    as_json = "--json" in arguments
     try:
-        line = asyncio.run(_run(CommissionsSettings(), recompute="--recompute" in arguments))
+        done = asyncio.run(_run(CommissionsSettings(), recompute="--recompute" in arguments))
     except LedgerBroken as broken:
-        sys.stdout.write(f"ledger broken: {broken}\n")
+        fault = {"proved": False, "row": broken.fault.row, "reason": broken.fault.reason}
+        _say(f"ledger broken: {broken}", fault, as_json=as_json)
         return 1
     except Exception as fault:
-        sys.stderr.write(f"the ledger could not be looked at: {type(fault).__name__}\n")
+        state = sqlstate_of(fault)
+        sys.stderr.write(f"the ledger could not be looked at: {type(fault).__name__}{f' ({state})' if state else ''}\n")
         return 2
-    sys.stdout.write(f"{line}\n")
+    _say(str(done), {"proved": True, **asdict(done.proof), "repriced": done.repriced}, as_json=as_json)
     return 0
+
+
+def _say(line: str, document: dict[str, Any], *, as_json: bool) -> None:
+    sys.stdout.write(f"{json.dumps(document, indent=2) if as_json else line}\n")
 
 
 if __name__ == "__main__":

@@ -59,6 +59,13 @@ _STEPS: Final = text(
 )
 
 
+async def count_steps(session: Session) -> int:
+    """How many applied versions there are."""
+    connection = await session.connection()
+    count: int = (await connection.exec_driver_sql("SELECT count(*) FROM commission_step")).scalar_one()
+    return count
+
+
 async def stream_steps(session: Session) -> AsyncIterator[RecordedStep]:
     """Every applied version, by conversion and in order, with the transactions that name it."""
     result = await session.stream(_STEPS, execution_options={"yield_per": STEPS_AT_ONCE})

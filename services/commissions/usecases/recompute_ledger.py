@@ -9,12 +9,13 @@ from services.commissions.storage.step_reader import (
     PostedEntry,
     PostedTransaction,
     RecordedStep,
+    count_steps,
     find_transaction_without_step,
     stream_steps,
 )
 from services.commissions.usecases.apply_conversions import credit_version
 from services.commissions.usecases.find_offer_versions import OfferVersions
-from services.commissions.usecases.verify_ledger import LedgerBroken, LedgerFault
+from services.commissions.usecases.verify_ledger import LedgerBroken, LedgerFault, Progress, in_silence
 from services.commissions.usecases.write_posting import ConversionVersion
 from shared.contracts.conversions import CONVERSIONS_DECODER
 from shared.contracts.events import EventUndecodable
@@ -22,7 +23,7 @@ from shared.kernel.errors import TributaryError
 from shared.runtime.database import Session
 
 
-async def recompute_ledger(session: Session, offer_versions: OfferVersions) -> int:
+async def recompute_ledger(session: Session, offer_versions: OfferVersions, progress: Progress = in_silence) -> int:
     """Apply every stored version again, in memory, under its offer version; gives how many versions were repriced.
 
     Inputs: the bytes of each conversion's versions, and the offer versions of the stored catalogue. Raises
@@ -30,7 +31,7 @@ async def recompute_ledger(session: Session, offer_versions: OfferVersions) -> i
     """
     standing: Standing | None = None
     last: tuple[UUID, int] | None = None
-    count = 0
+    count, total = 0, await count_steps(session)
     async for step in stream_steps(session):
         if last is None or last[0] != step.conversion_id:
             standing, expected = None, 1
@@ -40,6 +41,7 @@ async def recompute_ledger(session: Session, offer_versions: OfferVersions) -> i
             raise _broken(step, f"version {expected} of its conversion is missing")
         standing = await _recompute(session, step, standing, offer_versions)
         last, count = (step.conversion_id, step.version), count + 1
+        progress(count, total)
     unknown = await find_transaction_without_step(session)
     if unknown is not None:
         raise LedgerBroken(LedgerFault(f"ledger_transaction {unknown}", "no applied version accounts for it"))

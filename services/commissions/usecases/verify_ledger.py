@@ -1,7 +1,7 @@
 """Prove the ledger from its own rows: name the first bad one, or say how much was proved."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from services.commissions.domain.ledger import (
@@ -10,7 +10,6 @@ from services.commissions.domain.ledger import (
     GENESIS_HASH,
     Account,
     AccountKind,
-    Block,
     LedgerEntry,
     LedgerTransaction,
     TransactionKind,
@@ -23,6 +22,7 @@ from services.commissions.storage.ledger_reader import (
     StoredTransaction,
     find_commission_unlike_its_entries,
     find_transaction_without_block,
+    last_block_number,
     stream_blocks,
     stream_transactions,
 )
@@ -58,16 +58,22 @@ class LedgerProof:
     entries: int
 
 
-async def verify_ledger(session: Session) -> LedgerProof:
-    """Walk the whole chain in order. Raises LedgerBroken at the first bad row.
+Progress = Callable[[int, int], None]
+"""Told how many are done, and of how many."""
+
+
+def in_silence(done: int, total: int) -> None:
+    """Progress for whoever watches nothing."""
+
+
+async def verify_ledger(session: Session, progress: Progress = in_silence) -> LedgerProof:
+    """Walk the whole chain in order, in bounded memory. Raises LedgerBroken at the first bad row.
 
     Blocks: gapless, chained, never back in time, each hash as computed from what is stored. Transactions: balanced,
     in a block, none missing from it, none added. Closed periods: closed where they say. Commissions: their amounts
     are the sums of their entries.
     """
-    blocks = [stored async for stored in stream_blocks(session)]
-    _verify_chain(blocks)
-    proof = await _verify_contents(session, blocks)
+    proof = await _verify_blocks(session, progress)
     without = await find_transaction_without_block(session)
     if without is not None:
         raise _broken(f"ledger_transaction {without}", "no block seals it")
@@ -80,49 +86,63 @@ async def verify_ledger(session: Session) -> LedgerProof:
     return proof
 
 
-def _verify_chain(blocks: list[StoredBlock]) -> None:
-    before: Block | None = None
-    previous_hash = GENESIS_HASH
-    for expected, stored in enumerate(blocks, start=1):
-        block = stored.block
-        if block.number != expected:
-            raise _broken(f"block {expected}", "is missing")
-        if block.previous_hash != previous_hash:
-            raise _broken(f"block {block.number}", "does not name the hash of the block before it")
-        if before is not None and block.booked_at < before.booked_at:
-            raise _broken(f"block {block.number}", "was booked before the block before it")
-        computed = block_hash(
-            number=block.number,
-            booked_at=block.booked_at,
-            previous_hash=block.previous_hash,
-            entries_hash=block.entries_hash,
-        )
-        if stored.hash != computed:
-            raise _broken(f"block {block.number}", "its hash does not follow from its fields")
-        before, previous_hash = block, stored.hash
-
-
-async def _verify_contents(session: Session, blocks: list[StoredBlock]) -> LedgerProof:
-    """Every block's transactions, against the hash of them that it carries."""
-    remaining = iter(blocks)
-    posting: list[StoredTransaction] = []
+async def _verify_blocks(session: Session, progress: Progress) -> LedgerProof:
+    """The chain and what it seals, side by side: one block and its transactions in memory at a time."""
+    total = await last_block_number(session)
+    before: StoredBlock | None = None
     transactions = entries = 0
-    async for transaction in stream_transactions(session):
-        if posting and transaction.block_number != posting[0].block_number:
-            _verify_posting(remaining, posting)
-            posting = []
-        posting.append(transaction)
-        transactions, entries = transactions + 1, entries + len(transaction.entries)
-    if posting:
-        _verify_posting(remaining, posting)
-    for stored in remaining:
-        raise _broken(f"block {stored.block.number}", "has no transactions")
-    return LedgerProof(len(blocks), transactions, entries)
+    postings = _Postings(stream_transactions(session))
+    async for stored in stream_blocks(session):
+        _verify_link(before, stored)
+        posting = await postings.of_block(stored.block.number)
+        _verify_posting(stored, posting)
+        transactions += len(posting)
+        entries += sum(len(transaction.entries) for transaction in posting)
+        before = stored
+        progress(stored.block.number, total)
+    return LedgerProof(before.block.number if before else 0, transactions, entries)
 
 
-def _verify_posting(remaining: Iterator[StoredBlock], posting: list[StoredTransaction]) -> None:
-    stored = next(remaining)
-    if stored.block.number != posting[0].block_number:
+class _Postings:
+    """The transactions of one block after the other, from a stream in the chain's order."""
+
+    def __init__(self, transactions: AsyncIterator[StoredTransaction]) -> None:
+        self._transactions = transactions
+        self._next: StoredTransaction | None = None
+
+    async def of_block(self, number: int) -> list[StoredTransaction]:
+        """Those of this block; ask in ascending order."""
+        posting = []
+        while (transaction := self._next or await anext(self._transactions, None)) is not None:
+            self._next = transaction
+            if transaction.block_number != number:
+                break
+            posting.append(transaction)
+            self._next = None
+        return posting
+
+
+def _verify_link(before: StoredBlock | None, stored: StoredBlock) -> None:
+    block = stored.block
+    expected = before.block.number + 1 if before else 1
+    if block.number != expected:
+        raise _broken(f"block {expected}", "is missing")
+    if block.previous_hash != (before.hash if before else GENESIS_HASH):
+        raise _broken(f"block {block.number}", "does not name the hash of the block before it")
+    if before is not None and block.booked_at < before.block.booked_at:
+        raise _broken(f"block {block.number}", "was booked before the block before it")
+    computed = block_hash(
+        number=block.number,
+        booked_at=block.booked_at,
+        previous_hash=block.previous_hash,
+        entries_hash=block.entries_hash,
+    )
+    if stored.hash != computed:
+        raise _broken(f"block {block.number}", "its hash does not follow from its fields")
+
+
+def _verify_posting(stored: StoredBlock, posting: list[StoredTransaction]) -> None:
+    if not posting:
         raise _broken(f"block {stored.block.number}", "has no transactions")
     rebuilt = [_rebuild(transaction) for transaction in posting]
     if entries_hash(rebuilt) != stored.block.entries_hash:

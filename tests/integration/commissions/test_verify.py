@@ -1,15 +1,21 @@
 """The verifier proves a good ledger, and names the first bad row of one that somebody has changed behind our back."""
 
 import contextlib
+import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
+from services.commissions.storage import ledger_reader
+from services.commissions.storage.ledger_reader import StoredBlock
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.recompute_ledger import recompute_ledger
 from services.commissions.usecases.verify_ledger import LedgerBroken, verify_ledger
@@ -136,11 +142,13 @@ async def intruder(postgres: TestPostgres) -> AsyncIterator[Database]:
 async def test_a_good_ledger_is_proved_and_repriced(postgres: TestPostgres, target: Target) -> None:
     staff = Database(postgres.migrate("commissions"), role="commissions_staff")
 
-    line = await verify(staff, recompute=True)
+    done = await verify(staff, recompute=True)
     await staff.close()
 
-    assert line.startswith("ledger proved: ")
-    assert "versions repriced" in line
+    assert done.proof.blocks >= target.block
+    assert done.proof.entries >= 2 * done.proof.transactions > 0
+    assert done.repriced
+    assert str(done).startswith("ledger proved: ")
 
 
 @pytest.mark.parametrize("what", TAMPERING)
@@ -196,19 +204,87 @@ async def test_a_lost_input_is_found_by_repricing(intruder: Database, target: Ta
             raise _Undo
 
 
-def test_the_command_says_so_and_exits_with_0(postgres: TestPostgres, target: Target) -> None:
+async def test_progress_tells_of_every_block_and_every_version(intruder: Database, target: Target) -> None:
+    blocks: list[tuple[int, int]] = []
+    versions: list[tuple[int, int]] = []
+
+    async with intruder.transaction() as session:
+        proof = await verify_ledger(session, lambda done, total: blocks.append((done, total)))
+        repriced = await recompute_ledger(session, OfferVersions(), lambda done, total: versions.append((done, total)))
+
+    assert blocks == [(number, proof.blocks) for number in range(1, proof.blocks + 1)]
+    assert versions == [(number, repriced) for number in range(1, repriced + 1)]
+
+
+async def test_one_block_at_a_time_is_in_memory(
+    intruder: Database, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stream runs at most one page ahead of what is verified, however long the chain is."""
+    ahead: list[int] = []
+    verified = 0
+    monkeypatch.setattr(ledger_reader, "ROWS_AT_ONCE", 1)
+    read_block = ledger_reader._block
+
+    def counted(row: Any) -> StoredBlock:
+        stored = read_block(row)
+        ahead.append(stored.block.number - verified)
+        return stored
+
+    def progress(done: int, _total: int) -> None:
+        nonlocal verified
+        verified = done
+
+    monkeypatch.setattr(ledger_reader, "_block", counted)
+    async with intruder.transaction() as session:
+        proof = await verify_ledger(session, progress)
+
+    assert proof.blocks == len(ahead) > 1
+    assert max(ahead) == 1
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_command_says_so_and_exits_with_0(postgres: TestPostgres, target: Target, as_json: bool) -> None:
     environment = {
         "DATABASE_URL_COMMISSIONS": postgres.migrate("commissions"),
         "BROKER": "embedded",
         "TRIBUTARY_ENV": "test",
     }
+    options = ["--recompute", *(["--json"] if as_json else [])]
 
     ran = subprocess.run(
-        [sys.executable, "-m", "services.commissions.verify", "--recompute"],
+        [sys.executable, "-m", "services.commissions.verify", *options],
         env=environment,
         capture_output=True,
         text=True,
     )
 
     assert (ran.returncode, ran.stderr) == (0, "")
-    assert ran.stdout.startswith("ledger proved: ")
+    if as_json:
+        document = json.loads(ran.stdout)
+        assert document["proved"] is True
+        assert document["blocks"] >= target.block
+    else:
+        assert ran.stdout.startswith("ledger proved: ")
+
+
+def test_a_terminal_is_told_how_far_it_is(postgres: TestPostgres, target: Target) -> None:
+    environment = {
+        "DATABASE_URL_COMMISSIONS": postgres.migrate("commissions"),
+        "BROKER": "embedded",
+        "TRIBUTARY_ENV": "test",
+    }
+    ours, theirs = pty.openpty()
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "services.commissions.verify"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+
+    assert ran.returncode == 0
+    assert "verifying block 1 of " in shown

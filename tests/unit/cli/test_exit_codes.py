@@ -1,6 +1,5 @@
 """0 ok, 1 a problem, 2 could not look: and the reason in words, on standard error."""
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -77,17 +76,15 @@ def test_an_unreachable_database_is_exit_2_without_its_address(home: Path, monke
     assert "pass-word" not in result.output
 
 
-@pytest.mark.parametrize(("exit_code", "is_proved"), [(0, True), (1, False), (2, False)])
-def test_verify_exits_as_the_proof_does(monkeypatch: pytest.MonkeyPatch, exit_code: int, is_proved: bool) -> None:
-    def answer(*, capture: bool = False) -> subprocess.CompletedProcess[str]:
-        return subprocess.CompletedProcess((), exit_code, stdout="a line\n", stderr="")
+@pytest.mark.parametrize("exit_code", [0, 1, 2])
+def test_verify_exits_as_the_proof_does(monkeypatch: pytest.MonkeyPatch, exit_code: int) -> None:
+    def answer(*options: str) -> subprocess.CompletedProcess[str]:
+        assert options == ("--json",)
+        return subprocess.CompletedProcess((), exit_code)
 
     monkeypatch.setattr(local, "run_verification", answer)
 
-    result = CliRunner().invoke(app, ["verify", "--json"])
-
-    assert result.exit_code == exit_code
-    assert json.loads(result.stdout) == {"proved": is_proved, "says": "a line"}
+    assert CliRunner().invoke(app, ["verify", "--json"]).exit_code == exit_code
 
 
 def test_what_keeps_the_network_from_starting_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
