@@ -2,7 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean demo verify test lint types lock install k8s \
+.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page \
 	test-unit test-integration test-simulation test-e2e scorecard
 MAKEFLAGS += --no-print-directory
 
@@ -81,6 +81,9 @@ scorecard: install ## Faults under load, a line each: TIER=P|N ONLY=T24,T36 JSON
 k8s: install ## Render and check every overlay, then break each part and see it noticed
 	@$(PYTHON) -m tests.unit.deploy_manifests.kubectl
 	@REQUIRE_KUBECTL=1 $(PYTEST) tests/unit/deploy_manifests
+
+metrics-page: install ## Write docs/metrics.md from the metrics that the code declares
+	@$(PYTHON) -m deploy.observability.metrics_page
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'Install uv first: https://docs.astral.sh/uv/' >&2; exit 1; }

@@ -12,6 +12,7 @@ from services.clicks.api.links import links_router
 from services.clicks.api.redirect import REDIRECT_PREFIX
 from services.clicks.bootstrap import Api, build_api
 from services.clicks.settings import ClicksSettings
+from shared.runtime.build_info import show_build
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
@@ -79,6 +80,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     settings = ClicksSettings()
     configure_logging("clicks", "api", level=settings.log_level)
+    show_build("clicks", "api")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 

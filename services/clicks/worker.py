@@ -2,6 +2,7 @@
 
 from services.clicks.bootstrap import build_worker
 from services.clicks.settings import ClicksSettings
+from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
@@ -11,6 +12,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = ClicksSettings()
     configure_logging("clicks", "worker", level=settings.log_level)
+    show_build("clicks", "worker")
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)
     health.add_check("catalogue", worker.catalogue.health)

@@ -9,6 +9,7 @@ from services.commissions.settings import CommissionsSettings
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.count_waiting import count_waiting
 from services.commissions.usecases.find_offer_versions import OfferVersions
+from services.commissions.usecases.watch_ledger import LedgerWatch
 from shared.contracts.topics import CATALOGUE, CONVERSIONS
 from shared.kernel.clock import Clock
 from shared.runtime.clock import clock_from
@@ -24,6 +25,7 @@ PERIOD_CLOSE_SECONDS: Final = 30.0
 """How often a worker looks whether a month has passed."""
 
 WAITING_COUNT_SECONDS: Final = 15.0
+LEDGER_LOOK_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class Worker:
     conversions: Consumer
     period_close: Sweep
     waiting: Sweep
+    ledger: Sweep
     database: Database
 
 
@@ -93,6 +96,7 @@ def build_worker(settings: CommissionsSettings) -> Worker:
             "period_close", _close_periods, database=database, clock=clock, every_seconds=PERIOD_CLOSE_SECONDS
         ),
         waiting=Sweep("waiting", _count_waiting, database=database, clock=clock, every_seconds=WAITING_COUNT_SECONDS),
+        ledger=Sweep("ledger", LedgerWatch().step, database=database, clock=clock, every_seconds=LEDGER_LOOK_SECONDS),
         database=database,
     )
 

@@ -10,6 +10,7 @@ from services.commissions.api import balances, commissions, ledger, statements
 from services.commissions.api.desk import Desk
 from services.commissions.bootstrap import Api, build_api
 from services.commissions.settings import CommissionsSettings
+from shared.runtime.build_info import show_build
 from shared.runtime.clock import clock_from
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
@@ -48,6 +49,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     settings = CommissionsSettings()
     configure_logging("commissions", "api", level=settings.log_level)
+    show_build("commissions", "api")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 

@@ -2,6 +2,7 @@
 
 from services.commissions.bootstrap import build_worker
 from services.commissions.settings import CommissionsSettings
+from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
@@ -11,6 +12,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = CommissionsSettings()
     configure_logging("commissions", "worker", level=settings.log_level)
+    show_build("commissions", "worker")
     worker, health = build_worker(settings), Health()
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
@@ -18,11 +20,13 @@ def main() -> None:
         "conversions": worker.conversions,
         "period_close": worker.period_close,
         "waiting": worker.waiting,
+        "ledger": worker.ledger,
     }
     health.add_check("relay", worker.relay.health)
     for consumer in (worker.catalogue, worker.conversions):
         health.add_check(consumer.name, consumer.health)
-    for name, sweep in (("period_close", worker.period_close), ("waiting", worker.waiting)):
+    sweeps = {"period_close": worker.period_close, "waiting": worker.waiting, "ledger": worker.ledger}
+    for name, sweep in sweeps.items():
         health.add_check(name, sweep.health)
     run_worker(tasks, health, settings, closing=[worker.database.close])
 

@@ -12,6 +12,7 @@ from services.conversions.api import conversion_actions, conversions, credential
 from services.conversions.api.postback_door import POSTBACK_PATH, PostbackDoor
 from services.conversions.bootstrap import Api, build_api
 from services.conversions.settings import ConversionsSettings
+from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging
@@ -66,6 +67,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     settings = ConversionsSettings()
     configure_logging("conversions", "api", level=settings.log_level)
+    show_build("conversions", "api")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 

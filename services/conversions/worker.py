@@ -2,6 +2,7 @@
 
 from services.conversions.bootstrap import build_worker
 from services.conversions.settings import ConversionsSettings
+from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
@@ -11,6 +12,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = ConversionsSettings()
     configure_logging("conversions", "worker", level=settings.log_level)
+    show_build("conversions", "worker")
     worker, health = build_worker(settings), Health()
     sweeps = {"approvals": worker.approvals, "waiting": worker.waiting, "click_details": worker.click_details}
     tasks: dict[str, Runnable] = {

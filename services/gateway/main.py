@@ -21,6 +21,7 @@ from services.gateway.bootstrap import Api, build_api
 from services.gateway.domain.routes import ROUTES, RouteTable
 from services.gateway.settings import GatewaySettings
 from services.gateway.usecases.bootstrap_admin_key import bootstrap_admin_key
+from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging, get_logger
@@ -92,6 +93,7 @@ def main() -> None:
     """Serve until SIGTERM."""
     settings = GatewaySettings()
     configure_logging("gateway", "api", level=settings.log_level)
+    show_build("gateway", "api")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 

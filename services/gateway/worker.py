@@ -2,6 +2,7 @@
 
 from services.gateway.bootstrap import build_worker
 from services.gateway.settings import GatewaySettings
+from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
@@ -11,6 +12,7 @@ def main() -> None:
     """Run until SIGTERM."""
     settings = GatewaySettings()
     configure_logging("gateway", "worker", level=settings.log_level)
+    show_build("gateway", "worker")
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)
     tasks: dict[str, Runnable] = {"relay": worker.relay, "answer_sweep": worker.answer_sweep}

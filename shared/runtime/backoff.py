@@ -5,11 +5,13 @@ import random
 from typing import Final
 
 from shared.runtime.logging import get_logger
+from shared.runtime.metrics import counter
 
 FIRST_DELAY_SECONDS: Final = 0.1
 LAST_DELAY_SECONDS: Final = 5.0
 
 _log = get_logger(__name__)
+_failures = counter("task_failed", unit="tries", meaning="Failures of a task that is tried again", labels=["task"])
 
 
 class Outage:
@@ -26,6 +28,7 @@ class Outage:
         if reason != self.reason:
             _log.warning("task_failing", task=self._task, error=reason, detail=_first_line(error))
         self.reason = reason
+        _failures.labels(self._task).inc()
         ceiling = min(LAST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**self._failures)
         self._failures = min(self._failures + 1, 16)
         await pause(random.uniform(0, ceiling), stopping)  # noqa: S311 (jitter, no secret)

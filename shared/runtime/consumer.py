@@ -17,6 +17,7 @@ from shared.contracts.events import EventUndecodable
 from shared.kernel.clock import Clock
 from shared.runtime import dead_letter
 from shared.runtime.backoff import Outage, pause
+from shared.runtime.consumer_watch import ConsumerWatch, reaching_the_log
 from shared.runtime.database import Database, is_connection_lost, sqlstate_of
 from shared.runtime.event_log.interface import Batch, EventSource, Received, StatedStop
 from shared.runtime.event_log.positions import Positions
@@ -86,6 +87,7 @@ class Consumer:
         self._batch_size = batch_size
         self._dead_letter_limit = dead_letter_limit
         self._positions = Positions(database=database, consumer=name, topic=topic, log_id=source.log_id)
+        self._watch = ConsumerWatch(database=database, source=source, positions=self._positions)
         self._outage = Outage(name)
         self._stopping = asyncio.Event()
         self._stop_reason: str | None = None
@@ -104,7 +106,8 @@ class Consumer:
         try:
             while not self._stopping.is_set():
                 try:
-                    await self._source.start(self._positions)
+                    with reaching_the_log(self.name):
+                        await self._source.start(self._positions)
                     await self._consume()
                 except StatedStop:
                     raise
@@ -122,6 +125,7 @@ class Consumer:
             if time.monotonic() >= self._next_look:
                 await self._look_after_dead_letters()
                 await self._source.recheck()
+                await self._watch.look()
             if self._stop_reason is not None:
                 await pause(REPLAY_LOOK_SECONDS, self._stopping)
                 continue

@@ -1,6 +1,7 @@
 """PostgreSQL for one role: transactions that commit when the block ends well, and connections that heal."""
 
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -8,6 +9,9 @@ from typing import Final
 from sqlalchemy import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import QueuePool
+
+from shared.runtime.metrics import Watched, before_rendering, counter, gauge
 
 STATEMENT_TIMEOUT_MS: Final = 30_000
 """No statement of a door or a consumer needs longer; exports pass their own limit."""
@@ -21,6 +25,14 @@ POOL_WAIT_SECONDS: Final = 10
 _CONNECTION_LOST_SQLSTATES: Final = ("08", "57P01", "57P02", "57P03", "53300")
 """Connection exceptions; shut down by the administrator, crashed, starting up; too many connections."""
 
+_AFTER_COMMIT: Final = "after_commit"
+
+_in_use = gauge("database_in_use", unit="connections", meaning="Connections in use now", labels=["pool"])
+_limit = gauge("database_limit", unit="connections", meaning="Connections that may be in use", labels=["pool"])
+_failures = counter(
+    "database_failed", unit="transactions", meaning="Transactions whose connection was lost or not had", labels=["pool"]
+)
+_watched: "Watched[Database]" = Watched()
 
 Session = AsyncSession
 """What use cases receive: a session inside a transaction that somebody else commits."""
@@ -55,6 +67,8 @@ class Database:
         statement_timeout_ms: int = STATEMENT_TIMEOUT_MS,
     ) -> None:
         self.role = role
+        self.name = name or role
+        self._pool_size = pool_size
         self._engine: AsyncEngine = create_async_engine(
             make_url(url).set(drivername="postgresql+asyncpg"),
             pool_size=pool_size,
@@ -66,7 +80,7 @@ class Database:
                 "timeout": CONNECT_TIMEOUT_SECONDS,
                 "server_settings": {
                     "role": role,
-                    "application_name": name or role,
+                    "application_name": self.name,
                     "statement_timeout": str(statement_timeout_ms),
                     "idle_in_transaction_session_timeout": str(IDLE_TRANSACTION_TIMEOUT_MS),
                     "timezone": "UTC",
@@ -75,6 +89,18 @@ class Database:
             },
         )
         self._autocommitting = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        _watched.add(self)
+
+    @property
+    def connections_in_use(self) -> int:
+        """Right now, at most `pool_size`."""
+        pool = self._engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+
+    @property
+    def connections_max(self) -> int:
+        """How many there may be in use."""
+        return self._pool_size
 
     @asynccontextmanager
     async def transaction(self, *, tenant: Tenant | None = None) -> AsyncIterator[AsyncSession]:
@@ -89,6 +115,8 @@ class Database:
                 await _set_tenant(session, tenant)
             yield session
             await session.commit()
+            for act in session.info.pop(_AFTER_COMMIT, ()):
+                act()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -102,13 +130,32 @@ class Database:
         try:
             yield
         except Exception as error:
-            if is_connection_lost(error) and self._engine.pool is pool:
-                await self._engine.dispose()
+            if is_connection_lost(error):
+                _failures.labels(self.name).inc()
+                if self._engine.pool is pool:
+                    await self._engine.dispose()
             raise
 
     async def close(self) -> None:
         """Close every idle connection; call it when nothing uses the database any more."""
         await self._engine.dispose()
+
+
+@before_rendering
+def _show_connections() -> None:
+    in_use: Counter[str] = Counter()
+    limit: Counter[str] = Counter()
+    for database in _watched:
+        in_use[database.name] += database.connections_in_use
+        limit[database.name] += database.connections_max
+    for name in limit:
+        _in_use.labels(name).set(in_use[name])
+        _limit.labels(name).set(limit[name])
+
+
+def after_commit(session: Session, act: Callable[[], None]) -> None:
+    """Call `act` once the session's transaction has committed, and not if it rolls back: for counting, not for work."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(act)
 
 
 async def _set_tenant(session: AsyncSession, tenant: Tenant) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from shared.runtime.logging import get_logger
+from shared.runtime.metrics import Watched, before_rendering, counter, gauge
 
 SECRET_BYTES: Final = 32
 KEY_ID_MAX: Final = 255
@@ -28,6 +29,13 @@ POLL_SECONDS: Final = 1.0
 """How soon every process knows a new key; wait several of these between adding and promoting."""
 
 _log = get_logger(__name__)
+_verifying = gauge("keyring_verifying", unit="keys", meaning="Keys that verify now", labels=["keyring"])
+_next_end = gauge(
+    "keyring_next_end", unit="seconds", meaning="Until the next key stops verifying, absent while none has an end",
+    labels=["keyring"],
+)  # fmt: skip
+_refused = counter("keyring_reload", unit="refusals", meaning="Changed keyring files not used", labels=["keyring"])
+_watched: "Watched[Keyring]" = Watched()
 
 
 class KeyringInvalid(Exception):
@@ -62,6 +70,8 @@ class Keyring:
         self._stamp = _stamp_of(path)
         self._keys = _read(path)
         _warn_if_readable_by_all(path)
+        _refused.labels(path.stem)
+        _watched.add(self)
 
     @classmethod
     def load(cls, path: str | Path, *, poll_seconds: float = POLL_SECONDS) -> "Keyring":
@@ -85,6 +95,16 @@ class Keyring:
         """Secret by id of every key that verifies at `now`."""
         return {key.id: key.secret for key in self._keys.by_id.values() if key.is_valid_at(now)}
 
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return self._path.stem
+
+    def ends(self, now: datetime) -> list[datetime]:
+        """When the keys that verify at `now`, and not for ever, stop verifying; soonest first."""
+        keys = self._keys.by_id.values()
+        return sorted(key.not_after for key in keys if key.not_after is not None and key.is_valid_at(now))
+
     def reload(self) -> bool:
         """Read the file again if it changed. True when new keys are in use; a bad file is logged and not used."""
         try:
@@ -95,6 +115,7 @@ class Keyring:
             keys = _read(self._path)
         except KeyringInvalid as fault:
             _log.error("keyring_reload_refused", file=self._path.name, reason=str(fault))
+            _refused.labels(self.name).inc()
             return False
         self._keys = keys
         _log.info("keyring_reloaded", file=self._path.name, signing=keys.signing, ids=sorted(keys.by_id))
@@ -105,6 +126,18 @@ class Keyring:
         while True:
             await asyncio.sleep(self._poll_seconds)
             self.reload()
+
+
+@before_rendering
+def _show_keys() -> None:
+    now = datetime.now(UTC)
+    for keyring in _watched:
+        _verifying.labels(keyring.name).set(len(keyring.verification_secrets(now)))
+        ends = keyring.ends(now)
+        if ends:
+            _next_end.labels(keyring.name).set((ends[0] - now).total_seconds())
+        else:
+            _next_end.remove(keyring.name)
 
 
 def create_keyring_file(path: str | Path) -> None:

@@ -16,11 +16,18 @@ from shared.contracts.events import EventUndecodable
 from shared.runtime.backoff import Outage, pause
 from shared.runtime.database import Database
 from shared.runtime.event_log.interface import Received
+from shared.runtime.metrics import Watched, before_rendering, gauge
 
 POLL_SECONDS: Final = 0.1
 
 RECOUNT_SECONDS: Final = 10.0
 """How often a follower compares what it has seen with all that is stored: a replayed dead letter comes in behind it."""
+
+_age = gauge(
+    "catalogue_age", unit="seconds", meaning="Since this process last compared its catalogue with what is stored"
+)
+_entries = gauge("catalogue", unit="entries", meaning="Offers, versions, enrolments, parties in memory")
+_watched: "Watched[ProjectionFollower]" = Watched()
 
 _NOTHING_SEEN: Final = -2
 """Before every offset, and before the -1 of a rewound entry."""
@@ -102,6 +109,18 @@ class ProjectionFollower:
         self.is_loaded = False
         self._outage = Outage("projection follower")
         self._stopping = asyncio.Event()
+        self._compared_seconds = time.monotonic()
+        _watched.add(self)
+
+    @property
+    def age_seconds(self) -> float:
+        """Since the memory was last compared with the stored projection, or since the start before that."""
+        return time.monotonic() - self._compared_seconds
+
+    @property
+    def entries(self) -> int:
+        """How many entries were handed over."""
+        return len(self._offsets)
 
     async def load(self) -> None:
         """Hand over every stored entry; from now on only changes."""
@@ -148,6 +167,7 @@ class ProjectionFollower:
                     self._seen_offset = _NOTHING_SEEN
                     await self._read_on(connection)
         self.is_loaded = True
+        self._compared_seconds = time.monotonic()
 
     async def _read_on(self, connection: AsyncConnection) -> None:
         rows = await connection.exec_driver_sql(
@@ -169,6 +189,13 @@ class ProjectionFollower:
         row = result.one()
         seen = (len(self._offsets), self._offsets_sum)
         return bool(row.newest == self._seen_offset and (row.entries, row.offsets_sum) != seen)
+
+
+@before_rendering
+def _show_catalogue() -> None:
+    for follower in _watched:
+        _age.set(follower.age_seconds)
+        _entries.set(follower.entries)
 
 
 async def rewind_projection(session: AsyncSession) -> None:

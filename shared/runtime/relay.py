@@ -5,12 +5,14 @@ import time
 from typing import Final
 
 from shared.runtime.backoff import Outage, pause
+from shared.runtime.consumer_watch import reaching_the_log
 from shared.runtime.database import Database
 from shared.runtime.event_log.interface import Published, Publisher
 from shared.runtime.event_log.waiting import IdleWait
 from shared.runtime.failpoint import failpoint
 from shared.runtime.logging import get_logger
-from shared.runtime.metrics import counter, gauge
+from shared.runtime.metrics import counter
+from shared.runtime.outbox_watch import OutboxWatch
 
 BATCH_ROWS: Final = 2_000
 """Rows of one pass; one transaction holds them."""
@@ -28,7 +30,6 @@ _log = get_logger(__name__)
 
 _published = counter("relay_published", unit="records", meaning="Outbox rows taken to the log", labels=["service"])
 _parked = counter("relay_parked", unit="records", meaning="Outbox rows that no log could take", labels=["service"])
-_pending = gauge("relay_oldest_pending", unit="seconds", meaning="Age of the oldest row waiting", labels=["service"])
 
 
 class Relay:
@@ -46,7 +47,9 @@ class Relay:
         self._publisher = publisher
         self._service = service
         self._prune_every_seconds = prune_every_seconds
-        self._outage = Outage(f"{service} relay")
+        self._task = f"{service} relay"
+        self._watch = OutboxWatch(service)
+        self._outage = Outage(self._task)
         self._stopping = asyncio.Event()
         self._wait = IdleWait()
 
@@ -85,10 +88,11 @@ class Relay:
             published = await self._pass()
             if published is None:
                 await pause(STANDBY_SECONDS, self._stopping)
-            elif published.failure is not None:
-                raise published.failure
-            else:
-                self._outage.recovered()
+                continue
+            with reaching_the_log(self._task):
+                if published.failure is not None:
+                    raise published.failure
+            self._outage.recovered()
 
     async def _has_pending(self) -> bool:
         async with self._database.reading() as connection:
@@ -97,7 +101,8 @@ class Relay:
                 " WHERE published_at IS NULL AND parked_reason IS NULL ORDER BY id LIMIT 1"
             )
             age_seconds = result.scalar_one_or_none()
-        _pending.labels(self._service).set(age_seconds or 0.0)
+            await self._watch.look(connection)
+        self._watch.show_oldest(age_seconds or 0.0)
         return age_seconds is not None
 
     async def _pass(self) -> Published | None:

@@ -1,5 +1,6 @@
 """The redirect, `GET|HEAD /c/{offer_id}/{affiliate_id}`: plain ASGI, a framework would cost more than all the rest."""
 
+import time
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,7 +15,7 @@ from services.clicks.usecases.answer_click import AnsweredClick, ClickDesk, Visi
 from shared.kernel.ids import ID_MAX
 from shared.runtime.failpoint import failpoint
 from shared.runtime.http_observer import new_request_id
-from shared.runtime.metrics import counter
+from shared.runtime.metrics import counter, histogram
 from shared.runtime.problem import method_not_allowed, not_found, send_problem
 
 REDIRECT_PREFIX: Final = "/c/"
@@ -39,6 +40,8 @@ _JSON = _ANSWERS.labels("json")
 _PREVIEWED = _ANSWERS.labels("head")
 _SPECULATED = _ANSWERS.labels("prefetch")
 _REFUSED = _ANSWERS.labels("refused")
+_FAILED = _ANSWERS.labels("failed")
+_SECONDS = histogram("redirect", unit="seconds", meaning="From the request to the answer, the click made durable")
 
 
 class _Headers(NamedTuple):
@@ -68,6 +71,13 @@ class RedirectDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request: 302, or 200 for `format=json`, only when the click is durable (I1)."""
+        try:
+            await self._answer(scope, send)
+        except Exception:
+            _FAILED.inc()
+            raise
+
+    async def _answer(self, scope: Scope, send: Send) -> None:
         method = scope["method"]
         if method not in ("GET", "HEAD"):
             _REFUSED.inc()
@@ -79,6 +89,7 @@ class RedirectDoor:
             _REFUSED.inc()
             await send_problem(send, not_found("link_not_found", "There is no such link."), new_request_id())
             return
+        started = time.perf_counter()
         headers = _read_headers(scope)
         if headers.is_speculative:
             _SPECULATED.inc()
@@ -98,6 +109,7 @@ class RedirectDoor:
         else:
             _REDIRECTED.inc()
             await _redirect(send, plan, click.location, self._cookie(click, visit, headers))
+        _SECONDS.observe(time.perf_counter() - started)
         failpoint("click.after_302")
 
     def _visit(self, scope: Scope, affiliate_id: int, headers: _Headers) -> Visit:

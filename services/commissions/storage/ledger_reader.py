@@ -12,6 +12,7 @@ from services.commissions.domain.ledger import Block
 from shared.runtime.database import Session
 
 ROWS_AT_ONCE: Final = 2_000
+BLOCK_NUMBER_MAX: Final = 2**63 - 1
 _ENTRIES: Final = (
     "array_agg(e.account ORDER BY e.n) AS accounts, array_agg(e.merchant_id ORDER BY e.n) AS merchant_ids,"
     " array_agg(e.affiliate_id ORDER BY e.n) AS affiliate_ids, array_agg(e.currency::text ORDER BY e.n) AS currencies,"
@@ -159,14 +160,41 @@ async def stream_blocks(session: Session) -> AsyncIterator[StoredBlock]:
         yield _block(row)
 
 
-async def stream_transactions(session: Session) -> AsyncIterator[StoredTransaction]:
-    """Every transaction that has a block, in the chain's order; those without entries with none."""
+async def list_blocks_after(session: Session, number: int, *, limit: int) -> list[StoredBlock]:
+    """At most `limit` of the chain after block `number`, in order."""
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "SELECT number, posting_id, booked_at, previous_hash, entries_hash, hash FROM block"
+        " WHERE number > $1 ORDER BY number LIMIT $2",
+        (number, limit),
+    )
+    return [_block(row) for row in result]
+
+
+async def sum_currencies(session: Session, *, first: int, last: int) -> dict[str, int]:
+    """What all entries of these blocks come to, by currency: zero, if the books balance."""
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "SELECT e.currency::text AS currency, sum(e.amount_minor) AS amount_minor FROM ledger_entry AS e"
+        " JOIN ledger_transaction AS t USING (transaction_id) JOIN block USING (posting_id)"
+        " WHERE block.number BETWEEN $1 AND $2 GROUP BY 1",
+        (first, last),
+    )
+    return {row.currency: int(row.amount_minor) for row in result}
+
+
+async def stream_transactions(
+    session: Session, *, first: int = 1, last: int = BLOCK_NUMBER_MAX
+) -> AsyncIterator[StoredTransaction]:
+    """Every transaction of these blocks, in the chain's order; those without entries with none."""
     result = await session.stream(
         text(
             f"SELECT {_HEADER}, block.number, block.booked_at, {_ENTRIES} FROM ledger_transaction AS t"  # noqa: S608
             " JOIN block USING (posting_id) LEFT JOIN ledger_entry AS e USING (transaction_id)"
+            " WHERE block.number BETWEEN :first AND :last"
             " GROUP BY t.transaction_id, block.number ORDER BY block.number, t.transaction_id"
         ),
+        {"first": first, "last": last},
         execution_options={"yield_per": ROWS_AT_ONCE},
     )
     async for row in result:

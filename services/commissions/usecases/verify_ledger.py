@@ -1,7 +1,7 @@
 """Prove the ledger from its own rows: name the first bad one, or say how much was proved."""
 
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from services.commissions.domain.ledger import (
@@ -101,6 +101,18 @@ async def _verify_blocks(session: Session, progress: Progress) -> LedgerProof:
         before = stored
         progress(stored.block.number, total)
     return LedgerProof(before.block.number if before else 0, transactions, entries)
+
+
+async def verify_span(session: Session, blocks: Sequence[StoredBlock], *, after: StoredBlock | None) -> None:
+    """Prove blocks that follow `after` (None: the ledger's beginning), and their transactions. Raises LedgerBroken."""
+    if not blocks:
+        return
+    first, last = blocks[0].block.number, blocks[-1].block.number
+    postings = _Postings(stream_transactions(session, first=first, last=last))
+    for stored in blocks:
+        _verify_link(after, stored)
+        _verify_posting(stored, await postings.of_block(stored.block.number))
+        after = stored
 
 
 class _Postings:

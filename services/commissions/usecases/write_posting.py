@@ -19,9 +19,18 @@ from shared.contracts.events import encode_event
 from shared.contracts.topics import COMMISSIONS
 from shared.kernel.ids import derived_id, new_id
 from shared.kernel.money import Money
-from shared.runtime.database import Session
+from shared.runtime.database import Session, after_commit
 from shared.runtime.failpoint import failpoint
+from shared.runtime.metrics import counter
 from shared.runtime.outbox import OutgoingEvent, append
+
+_transactions = counter(
+    "ledger", unit="transactions", meaning="Ledger transactions posted, by kind of posting", labels=["kind"]
+)
+_moved = counter(
+    "commission_changed", unit="minor", meaning="Commission credited or taken back, in minor units, without its sign",
+    labels=["kind", "currency"],
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +77,16 @@ async def write_posting(session: Session, applied: Sequence[AppliedVersion], *, 
     block = await seal_posting(session, transactions, posting_id=posting_id, now=now)
     await append(session, [_announcement(version, each, block) for version, each in posted])
     failpoint("commissions.after_block_before_commit")
+    after_commit(session, lambda: _count([each for _, each in posted]))
     return len(transactions)
+
+
+def _count(posted: Sequence[Posted]) -> None:
+    for each in posted:
+        kind = each.transaction.kind.value
+        moved = abs(each.after.commission.amount_minor - each.before.commission.amount_minor)
+        _transactions.labels(kind).inc()
+        _moved.labels(kind, each.after.commission.currency).inc(moved)
 
 
 def _step(applied: AppliedVersion) -> StepRow:

@@ -3,6 +3,7 @@
 Taken and committed before 2xx, or not taken at all (I1); a receipt wherever the merchant was authenticated (I7).
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -22,7 +23,7 @@ from services.conversions.usecases.postback_group import PostbacksUnavailable
 from shared.kernel.ids import new_id
 from shared.runtime.failpoint import failpoint
 from shared.runtime.http_observer import new_request_id
-from shared.runtime.metrics import counter
+from shared.runtime.metrics import counter, histogram
 from shared.runtime.problem import Problem, method_not_allowed, send_problem
 from shared.runtime.strict_route import BODY_BYTES_MAX, read_body
 
@@ -30,7 +31,10 @@ POSTBACK_PATH: Final = "/postback"
 ACTOR_KIND: Final = "merchant_postback"
 
 _answers = counter("postbacks", unit="requests", meaning="Postbacks answered, by HTTP status", labels=["status"])
-_by_status = {status: _answers.labels(str(status)) for status in (200, 201, 401, 403, 404, 405, 409, 413, 422, 503)}
+_seconds = histogram("postback", unit="seconds", meaning="From the request to the answer of a postback that was judged")
+_by_status = {
+    status: _answers.labels(str(status)) for status in (200, 201, 401, 403, 404, 405, 409, 413, 422, 500, 503)
+}
 
 
 @dataclass(slots=True)
@@ -49,7 +53,7 @@ class PostbackDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        request_id = new_request_id()
+        request_id, started = new_request_id(), time.perf_counter()
         try:
             if scope["method"] not in ("GET", "POST"):
                 raise method_not_allowed(["GET", "POST"])
@@ -62,10 +66,14 @@ class PostbackDoor:
             return
         except ClientDisconnect:
             return
+        except Exception:
+            _count(500)
+            raise
         _count(answer.http_status)
         status, headers, body = encode_answer(answer, request_id)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+        _seconds.observe(time.perf_counter() - started)
         failpoint("postback.after_answer")
 
     async def _accept(self, scope: Scope, receive: Receive, request_id: str) -> Answer:

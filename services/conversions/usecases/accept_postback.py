@@ -31,6 +31,7 @@ from services.conversions.storage.receipt_store import (
 )
 from services.conversions.usecases.accept_adjustment import accept_adjustments
 from services.conversions.usecases.answer import Answer, refusal_answer
+from services.conversions.usecases.count_versions import count_versions
 from services.conversions.usecases.judge_postback import Submission, amount_required
 from services.conversions.usecases.record_changes import outgoing_event, record_changes
 from shared.kernel.ids import new_id
@@ -108,6 +109,8 @@ async def _accept_conversions(session: Session, submissions: Sequence[Submission
             firsts[key] = (submission, _first_state(submission, details))
     created = await insert_first_versions(session, [_first_version(s, c) for s, c in firsts.values()])
     answers = {s.arrival.receipt_id: _taken(s, c) for s, c in firsts.values() if c.id in created}
+    new = [conversion for _, conversion in firsts.values() if conversion.id in created]
+    count_versions(session, new, decided=new)
     repeats = [s for s in submissions if s.arrival.receipt_id not in answers]
     if repeats:
         again = await _accept_repeats(session, repeats)

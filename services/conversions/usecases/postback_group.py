@@ -7,6 +7,7 @@ from typing import Final
 
 from services.conversions.usecases.accept_postback import accept_postbacks
 from services.conversions.usecases.answer import Answer
+from services.conversions.usecases.count_versions import count_outcome
 from services.conversions.usecases.judge_postback import Submission
 from shared.runtime.database import Database, is_connection_lost, sqlstate_of
 from shared.runtime.failpoint import failpoint
@@ -121,6 +122,8 @@ class PostbackGroup:
         failpoint("postback.after_commit")
         _groups.inc()
         _grouped.inc(len(submissions))
+        for answer in answers:
+            count_outcome(answer)
         for waiting in group:
             mine, answers = answers[: len(waiting.submissions)], answers[len(waiting.submissions) :]
             if not waiting.done.done():

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.conversions.domain.conversion import Change, Conversion
 from services.conversions.storage.conversion_store import insert_versions, update_conversions
+from services.conversions.usecases.count_versions import count_versions
 from shared.contracts.catalogue import MoneyV1
 from shared.contracts.conversions import ConversionChangedV1
 from shared.contracts.events import encode_event
@@ -21,6 +22,8 @@ async def record_changes(session: Session, changes: Sequence[Change]) -> None:
         await update_conversions(session, changes)
         await insert_versions(session, changes)
         await append(session, [outgoing_event(change) for change in changes])
+        states = [change.after for change in changes]
+        count_versions(session, states, decided=[c.after for c in changes if c.change == "attributed"])
 
 
 def outgoing_event(change: Change, *, spelling: str | None = None) -> OutgoingEvent:

@@ -1,5 +1,6 @@
 """What a consumer and a relay see of the log, whichever log it is."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 
 RECORD_BYTES_MAX: Final = 900_000
 """Key and payload of one event: under Kafka's default limit of a batch (1,048,588 bytes) with room for headers."""
+
+LAG_WAIT_SECONDS: Final = 2.0
+"""A log that does not tell its end within this counts as unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,15 @@ class Batch:
     expected_offset: int
     end_offset: int
     records: tuple[Received, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far a position is behind the end of its partition. age_seconds: of the first event not handled, as far as
+    this process can know: at least as old as that, 0 where there is none."""
+
+    records: int
+    age_seconds: float
 
 
 class StatedStop(Exception):
@@ -79,6 +92,13 @@ class EventSource(Protocol):
 
     async def recheck(self) -> None:
         """Between batches: forget every partition whose stored position somebody else has moved, to read it again."""
+        ...
+
+    async def measure_lag(self, stored: Mapping[int, int]) -> dict[int, Lag]:
+        """The lag of each partition that is this process's to read, from the stored positions, by partition.
+
+        Raises when the log does not answer, within LAG_WAIT_SECONDS.
+        """
         ...
 
     async def stop(self) -> None:

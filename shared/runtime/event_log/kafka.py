@@ -2,13 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
-from shared.runtime.event_log.interface import Batch, LogIdentityMismatch, PositionOutOfRange, Received
+from shared.runtime.event_log.arrivals import Arrivals
+from shared.runtime.event_log.interface import (
+    LAG_WAIT_SECONDS,
+    Batch,
+    Lag,
+    LogIdentityMismatch,
+    PositionOutOfRange,
+    Received,
+)
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher, KafkaPublisher, PublishFailed
 from shared.runtime.event_log.kafka_topics import ensure_topics, find_cluster_id
 from shared.runtime.event_log.positions import Positions
@@ -55,6 +63,7 @@ class KafkaEventSource:
         self._waiting: list[Batch] = []
         self._to_report: dict[int, int] = {}
         self._next_report = 0.0
+        self._arrivals = Arrivals()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -140,6 +149,19 @@ class KafkaEventSource:
         for partition in moved:
             self._next.pop(partition, None)
 
+    async def measure_lag(self, stored: Mapping[int, int]) -> dict[int, Lag]:
+        """The lag of the partitions that are assigned to this member."""
+        consumer = self._consumer
+        assert consumer is not None, "start first"
+        async with asyncio.timeout(LAG_WAIT_SECONDS):
+            ends = await consumer.end_offsets(list(consumer.assignment()))
+        lags = {}
+        for tp, end in ends.items():
+            records = max(0, end - stored.get(tp.partition, 0))
+            age = self._arrivals.age_seconds(tp.partition, stored.get(tp.partition, 0), is_behind=records > 0)
+            lags[tp.partition] = Lag(records, age)
+        return lags
+
     async def revoked(self) -> None:
         """Called in a rebalance: let the batch in hand finish, then know nothing."""
         try:
@@ -155,6 +177,7 @@ class KafkaEventSource:
         self._generation += 1
         self._next.clear()
         self._waiting.clear()
+        self._arrivals.forget()
         self._idle.set()
 
     async def _seek_new(self, consumer: AIOKafkaConsumer) -> None:
@@ -212,6 +235,7 @@ class KafkaEventSource:
             Received(self._topic, partition, record.offset, record.key, record.value or b"") for record in records
         )
         self._next[partition] = received[-1].offset + 1
+        self._arrivals.fetched(partition, records[0].offset, records[0].timestamp / 1000)
         return Batch(partition, expected, received[-1].offset + 1, received)
 
     async def _report(self, consumer: AIOKafkaConsumer) -> None:

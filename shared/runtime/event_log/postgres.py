@@ -1,5 +1,6 @@
 """The embedded log: outbox rows, stamped in order by the relay, read by consumers in other services."""
 
+import asyncio
 import random
 import time
 from collections.abc import Mapping
@@ -9,7 +10,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from shared.contracts.topics import Topic
 from shared.runtime.database import Database
-from shared.runtime.event_log.interface import RECORD_BYTES_MAX, Batch, PositionOutOfRange, Published, Received
+from shared.runtime.event_log.interface import (
+    LAG_WAIT_SECONDS,
+    RECORD_BYTES_MAX,
+    Batch,
+    Lag,
+    PositionOutOfRange,
+    Published,
+    Received,
+)
 from shared.runtime.event_log.positions import Positions
 from shared.runtime.event_log.waiting import IdleWait
 
@@ -53,6 +62,13 @@ _STAMP: Final = f"""
         "offset" = head.next_offset - ranked.size + ranked.rank - 1
     FROM ranked JOIN head USING (topic, partition) WHERE outbox.id = ranked.id
 """  # noqa: S608
+
+_AGES: Final = """
+    SELECT outbox.partition, extract(epoch FROM clock_timestamp() - outbox.created_at)::float8 AS age_seconds
+    FROM outbox JOIN unnest($2::int[], $3::bigint[]) AS next (partition, next_offset)
+        ON outbox.partition = next.partition AND outbox."offset" = next.next_offset
+    WHERE outbox.topic = $1 AND outbox."offset" IS NOT NULL
+"""
 
 _PRUNE: Final = """
     DELETE FROM outbox WHERE id IN (
@@ -151,6 +167,18 @@ class PostgresEventSource:
         assert self._positions is not None, "start first"
         stored = await self._positions.find_all()
         self._next = {partition: at for partition, at in self._next.items() if stored.get(partition) == at}
+
+    async def measure_lag(self, stored: Mapping[int, int]) -> dict[int, Lag]:
+        """The lag of every partition: any worker may read any of them."""
+        async with asyncio.timeout(LAG_WAIT_SECONDS), self._database.reading() as connection:
+            heads = await self._read_heads(connection)
+            behind = {partition: head - stored.get(partition, 0) for partition, head in heads.items()}
+            late = [partition for partition, records in behind.items() if records > 0]
+            result = await connection.exec_driver_sql(
+                _AGES, (self._topic.name, late, [stored.get(partition, 0) for partition in late])
+            )
+            ages = {row.partition: max(0.0, row.age_seconds) for row in result}
+        return {partition: Lag(max(0, n), ages.get(partition, 0.0)) for partition, n in behind.items()}
 
     async def stop(self) -> None:
         """Close the connections to the producer's database."""

@@ -1,0 +1,1 @@
+"""The metric catalogue, the alert rules and the dashboards, against one another."""
