@@ -9,7 +9,8 @@ import crawleruseragents
 from services.clicks.api.client_address import ClientAddresses
 from services.clicks.api.redirect import RedirectDoor
 from services.clicks.clients.click_home import KafkaClickSink, OutboxClickSink
-from services.clicks.clients.click_recorder import HOME_TIMEOUT_SECONDS, ClickRecorder
+from services.clicks.clients.click_homes import HOME_TIMEOUT_SECONDS
+from services.clicks.clients.click_recorder import ClickRecorder
 from services.clicks.consumers.catalogue_feed import CatalogueFeed
 from services.clicks.consumers.click_log import handle_clicks
 from services.clicks.domain.catalogue import Catalogue

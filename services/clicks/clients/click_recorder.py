@@ -1,7 +1,7 @@
-"""No redirect before its click is durable: groups what arrives together, and decides which home takes it.
+"""No redirect before its click is durable: groups what arrives together, and keeps what no home takes.
 
-The homes are tried in order, each with a time limit; one that fails is left alone for a while. When none takes a
-group its clicks wait in a bounded buffer, counted and alarmed, and the shoppers still arrive (I1, I9).
+When no home takes a group its clicks wait in a bounded buffer, counted and alarmed, and the shoppers still arrive
+(I1, I9). Meanwhile the buffer's own clicks find out when a home is back: shoppers do not wait for that.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from services.clicks.clients.click_home import ClickSink
+from services.clicks.clients.click_homes import HOME_REST_SECONDS, HOME_TIMEOUT_SECONDS, ClickHomes
 from shared.runtime.metrics import counter, gauge
 from shared.runtime.outbox import OutgoingEvent
 
@@ -28,10 +29,6 @@ GROUPS_IN_FLIGHT_MAX: Final = 4
 IMPATIENT_SECONDS: Final = 0.05
 """After this wait a group leaves although another is still on its way."""
 
-HOME_TIMEOUT_SECONDS: Final = 2.0
-HOME_REST_SECONDS: Final = 1.0
-"""How long a home that failed is left alone; a sick one costs a click per rest its time limit, not every click."""
-
 BUFFER_CLICKS_MAX: Final = 100_000
 """About 100 MB of clicks: minutes of a whole machine's load without any durable home."""
 
@@ -39,8 +36,6 @@ CLOSE_SECONDS: Final = 4.5
 """What a stop may take after the requests in hand; with their 20 s it stays under a supervisor's 25 s."""
 
 _log = structlog.get_logger(__name__)
-_RECORDED = counter("clicks_recorded", unit="clicks", meaning="Clicks made durable, by home", labels=("home",))
-_FAILED = counter("click_home_failures", unit="groups", meaning="Groups a home did not take", labels=("home",))
 _BUFFERED = gauge("clicks_buffered", unit="clicks", meaning="Clicks answered and durable nowhere yet; alarm above 0")
 _LOST = counter("clicks_lost", unit="clicks", meaning="Clicks whose row is lost because the buffer was full; alarm")
 
@@ -50,12 +45,6 @@ class Recorded(enum.Enum):
 
     DURABLE = "durable"
     BUFFERED = "buffered"
-
-
-@dataclass(slots=True)
-class _Home:
-    sink: ClickSink
-    rests_until: float = 0.0
 
 
 _Waiting = tuple[OutgoingEvent, "asyncio.Future[Recorded]"]
@@ -72,7 +61,7 @@ class ClickRecorder:
     home_timeout_seconds: float = HOME_TIMEOUT_SECONDS
     home_rest_seconds: float = HOME_REST_SECONDS
     buffer_clicks_max: int = BUFFER_CLICKS_MAX
-    _homes: list[_Home] = field(init=False)
+    _places: ClickHomes = field(init=False)
     _waiting: list[_Waiting] = field(default_factory=list)
     _buffer: deque[OutgoingEvent] = field(default_factory=deque)
     _groups: set["asyncio.Task[None]"] = field(default_factory=set)
@@ -80,7 +69,7 @@ class ClickRecorder:
     _alarmed: bool = False
 
     def __post_init__(self) -> None:
-        self._homes = [_Home(sink) for sink in self.homes]
+        self._places = ClickHomes(self.homes, self.home_timeout_seconds, self.home_rest_seconds)
 
     @property
     def buffered(self) -> int:
@@ -120,7 +109,7 @@ class ClickRecorder:
     async def _write_group(self, group: Sequence[_Waiting]) -> None:
         clicks = [click for click, _ in group]
         try:
-            recorded = Recorded.DURABLE if await self._find_home(clicks) else Recorded.BUFFERED
+            recorded = Recorded.DURABLE if await self._places.place(clicks) else Recorded.BUFFERED
         except BaseException:
             self._keep(clicks)
             _tell(group, Recorded.BUFFERED)
@@ -128,24 +117,6 @@ class ClickRecorder:
         if recorded is Recorded.BUFFERED:
             self._keep(clicks)
         _tell(group, recorded)
-
-    async def _find_home(self, clicks: Sequence[OutgoingEvent]) -> bool:
-        """True when a home took them all."""
-        for home in self._homes:
-            if time.monotonic() < home.rests_until:
-                continue
-            try:
-                async with asyncio.timeout(self.home_timeout_seconds):
-                    await home.sink.write(clicks)
-            except Exception as fault:
-                if time.monotonic() >= home.rests_until:
-                    _log.error("click_home_failed", home=home.sink.name, reason=type(fault).__name__)
-                home.rests_until = time.monotonic() + self.home_rest_seconds
-                _FAILED.labels(home.sink.name).inc()
-                continue
-            _RECORDED.labels(home.sink.name).inc(len(clicks))
-            return True
-        return False
 
     def _keep(self, clicks: Sequence[OutgoingEvent]) -> None:
         room = max(0, self.buffer_clicks_max - len(self._buffer))
@@ -162,10 +133,10 @@ class ClickRecorder:
             await asyncio.sleep(self.home_rest_seconds)
             await self._drain()
 
-    async def _drain(self) -> None:
+    async def _drain(self, *, even_resting: bool = False) -> None:
         while self._buffer:
             clicks = [self._buffer[place] for place in range(min(GROUP_CLICKS_MAX, len(self._buffer)))]
-            if not await self._find_home(clicks):
+            if not await self._places.place_patiently(clicks, even_resting=even_resting):
                 return
             for _ in clicks:
                 self._buffer.popleft()
@@ -180,11 +151,10 @@ class ClickRecorder:
         while (self._waiting or self._groups) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         while self._buffer and time.monotonic() < deadline:
-            for home in self._homes:
-                home.rests_until = 0.0
-            await self._drain()
+            await self._drain(even_resting=True)
             if self._buffer:
                 await asyncio.sleep(0.2)
+        await self._places.close()
         if self._buffer or self._waiting:
             _log.critical("clicks_lost_at_stop", clicks=len(self._buffer) + len(self._waiting))
 

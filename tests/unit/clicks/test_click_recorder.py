@@ -67,23 +67,32 @@ async def test_the_second_home_takes_what_the_first_refuses() -> None:
     assert len(written(second)) == 1
 
 
-async def test_a_home_that_hangs_is_left_after_its_time_and_then_rests() -> None:
+async def test_a_home_that_hangs_is_not_waited_for_and_then_rests() -> None:
     first, second = GatedSink(), MemorySink("second")
-    recorder = ClickRecorder([first, second], home_timeout_seconds=0.1, home_rest_seconds=30)
-    loop = asyncio.get_running_loop()
+    recorder = ClickRecorder([first, second], home_timeout_seconds=30, home_rest_seconds=30)
 
-    started = loop.time()
+    async with asyncio.timeout(10):
+        recorded = [await recorder.record(click(n)) for n in range(3)]
+
+    assert set(recorded) == {Recorded.DURABLE}
+    assert written(second) == [b"click 0", b"click 1", b"click 2"]
+    assert first.groups == []
+    await recorder.close()
+
+
+async def test_a_home_that_is_slow_once_is_first_again_when_it_has_answered() -> None:
+    first, second = GatedSink(), MemorySink("second")
+    recorder = ClickRecorder([first, second], home_rest_seconds=30)
+
     await recorder.record(click(1))
-    after_first = loop.time() - started
+    first.opened.set()
+    await asyncio.sleep(0.01)
     await recorder.record(click(2))
-    after_second = loop.time() - started - after_first
 
-    assert 0.1 <= after_first < 1
-    assert after_second < 0.1
-    assert written(second) == [b"click 1", b"click 2"]
+    assert (sum(first.groups), written(second)) == (2, [b"click 1"])
 
 
-async def test_a_home_is_tried_again_after_its_rest() -> None:
+async def test_after_its_rest_a_home_is_tried_beside_the_healthy_one_and_then_alone() -> None:
     first, second = MemorySink("first", fault=ConnectionError()), MemorySink("second")
     recorder = ClickRecorder([first, second], home_rest_seconds=0.05)
 
@@ -91,8 +100,37 @@ async def test_a_home_is_tried_again_after_its_rest() -> None:
     first.fault = None
     await asyncio.sleep(0.06)
     await recorder.record(click(2))
+    await recorder.record(click(3))
 
-    assert (written(first), written(second)) == ([b"click 2"], [b"click 1"])
+    assert written(first) == [b"click 2", b"click 3"]
+    assert written(second) == [b"click 1", b"click 2"]
+
+
+async def test_a_try_of_a_home_that_still_hangs_holds_nobody_up() -> None:
+    first, second = GatedSink(), MemorySink("second")
+    recorder = ClickRecorder([first, second], home_timeout_seconds=30, home_rest_seconds=0.0)
+
+    async with asyncio.timeout(10):
+        for n in range(5):
+            await recorder.record(click(n))
+
+    assert len(written(second)) == 5
+    await recorder.close()
+
+
+async def test_when_the_only_home_is_sick_shoppers_do_not_wait_for_it_again() -> None:
+    sink = GatedSink()
+    recorder = ClickRecorder([sink], home_timeout_seconds=0.5, home_rest_seconds=0.0)
+    await recorder.record(click(1))
+    known_since = asyncio.get_running_loop().time()
+
+    recorded = [await recorder.record(click(n)) for n in range(2, 7)]
+
+    assert set(recorded) == {Recorded.BUFFERED}
+    assert asyncio.get_running_loop().time() - known_since < 5 * 0.5
+    sink.opened.set()
+    await recorder.close()
+    assert sum(sink.groups) == 6
 
 
 async def test_without_any_home_clicks_wait_and_are_written_when_one_is_back() -> None:
@@ -190,5 +228,5 @@ async def test_kafka_is_first_and_the_outbox_takes_over_while_it_is_away() -> No
     back = await recorder.record(click(3))
 
     assert {away, resting, back} == {Recorded.DURABLE}
-    assert written(outbox) == [b"click 1", b"click 2"]
+    assert written(outbox) == [b"click 1", b"click 2", b"click 3"]
     assert broker.published == [b"click 3"]
