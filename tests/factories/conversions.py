@@ -25,7 +25,14 @@ from services.conversions.main import app_of
 from services.conversions.settings import ConversionsSettings
 from services.conversions.storage.credential_store import CredentialRow, insert_credential
 from services.conversions.storage.sealing import seal
-from shared.contracts.catalogue import MoneyV1, OfferVersionPublishedV1, TermV1, offer_version_key
+from shared.contracts.catalogue import (
+    MerchantChangedV1,
+    MoneyV1,
+    OfferVersionPublishedV1,
+    TermV1,
+    merchant_key,
+    offer_version_key,
+)
 from shared.contracts.events import encode_event
 from shared.kernel.click_id import Click, ClickFlags, sign_click_id, spell_click_id
 from shared.kernel.ids import new_id
@@ -210,6 +217,7 @@ async def running_conversions(url: str, folder: Path, **environment: Any) -> Asy
     api = build_api(settings)
     worker = Database(url, role="conversions_worker", pool_size=3)
     admin = Database(url, role="conversions_migrate", pool_size=2)
+    await _ensure_merchants(worker)
     await _ensure_credentials(Database(url, role="conversions_staff", pool_size=1), Keyring.load(files["sealing"]))
     app = app_of(api, settings, Health())
     async with _lifespan(app):
@@ -220,6 +228,21 @@ async def running_conversions(url: str, folder: Path, **environment: Any) -> Asy
             yield ConversionsService(api, client, worker, admin, PrincipalSigner(Keyring.load(files["principal"])))
     await worker.close()
     await admin.close()
+
+
+async def _ensure_merchants(worker: Database) -> None:
+    async with worker.transaction() as session:
+        for merchant in (MERCHANT, OTHER_MERCHANT):
+            event = MerchantChangedV1(
+                event_id=new_id(), occurred_at=datetime.now(UTC), merchant_id=merchant, name="M", status="active"
+            )
+            await session.execute(
+                text(
+                    "INSERT INTO projection_entry VALUES (:key, 'merchant_changed', :payload,"
+                    " (SELECT coalesce(max(changed_offset), 0) + 1 FROM projection_entry)) ON CONFLICT DO NOTHING"
+                ),
+                {"key": merchant_key(merchant), "payload": encode_event(event)},
+            )
 
 
 async def _ensure_credentials(staff: Database, sealing: Keyring) -> None:

@@ -8,12 +8,11 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.conversions.api.conversion_answers import conversion_answer
-from services.conversions.api.conversions import database_for
 from services.conversions.api.desk import desk_of
+from services.conversions.api.perform_once import perform_once
 from services.conversions.domain.conversion import Actor, Conversion
 from services.conversions.domain.reason_codes import parse_reason_code
 from services.conversions.domain.transitions import Action, Status, TransitionRefused
-from services.conversions.storage.idempotency_store import KeptAnswer, find_kept_answer, keep_answer, try_lock_key
 from services.conversions.usecases.change_conversion import (
     AdjustmentConflict,
     Requested,
@@ -24,8 +23,8 @@ from services.conversions.usecases.find_target import ConversionNotFound, lock_t
 from shared.kernel.money import Money, parse_money
 from shared.runtime.database import Session
 from shared.runtime.http_app import MoneyModel, PlainText, StrictModel, StrictRoute
-from shared.runtime.idempotency_key import REPLAYED_HEADER, idempotency_key, in_progress, key_reused
-from shared.runtime.principal import Principal, require_role, tenant_of
+from shared.runtime.idempotency_key import idempotency_key
+from shared.runtime.principal import Principal, require_role
 from shared.runtime.problem import conflict, not_found, role_not_allowed
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["conversions"])
@@ -123,39 +122,22 @@ async def _change(
 ) -> Response:
     """Run `effect` on the conversion meant, once per idempotency key, in one transaction with the answer."""
     desk = desk_of(request)
-    owner = f"merchant:{caller.merchant_id}" if caller.merchant_id is not None else "admin"
-    asked = hashlib.sha256(
+    asked_hash = hashlib.sha256(
         orjson.dumps([request.url.path, event, None if body is None else body.model_dump(mode="json")])
     ).digest()
+
+    async def act(session: Session) -> bytes:
+        conversion = await lock_target(session, ref, event=event, merchant_id=caller.merchant_id, screen=desk.screen)
+        return conversion_answer(await effect(session, conversion), caller).model_dump_json().encode("utf-8")
+
     try:
-        async with database_for(desk, caller).transaction(tenant=tenant_of(caller)) as session:
-            kept = None if key is None else await _find_kept(session, owner, key, asked)
-            if kept is not None:
-                return Response(kept.answer, kept.http_status, {REPLAYED_HEADER: "true"}, "application/json")
-            conversion = await lock_target(
-                session, ref, event=event, merchant_id=caller.merchant_id, screen=desk.screen
-            )
-            after = await effect(session, conversion)
-            answer = conversion_answer(after, caller).model_dump_json().encode("utf-8")
-            if key is not None:
-                now = desk.clock.now()
-                await keep_answer(session, KeptAnswer(owner, key, caller.merchant_id, asked, 200, answer, now))
+        return await perform_once(desk, caller, key, act, asked_hash=asked_hash)
     except ConversionNotFound:
         raise not_found("conversion_not_found", "There is no such conversion.") from None
     except TransitionRefused as refusal:
         raise conflict("transition_refused", f"A conversion that is {refusal.status} cannot take this.") from None
     except AdjustmentConflict:
         raise conflict("adjustment_conflict", "This adjustment_id was used with other content.") from None
-    return Response(answer, 200, media_type="application/json")
-
-
-async def _find_kept(session: Session, owner: str, key: str, asked: bytes) -> KeptAnswer | None:
-    if not await try_lock_key(session, owner=owner, key=key):
-        raise in_progress()
-    kept = await find_kept_answer(session, owner=owner, key=key)
-    if kept is not None and bytes(kept.request_hash) != asked:
-        raise key_reused()
-    return kept
 
 
 def _actor(caller: Principal) -> Actor:

@@ -1,13 +1,20 @@
 """`/v1/merchants/{id}/postback-credentials`: how a merchant proves its postbacks."""
 
+import asyncio
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
+from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel, Field
 
 from services.conversions.api.conversions import database_for, read_id
 from services.conversions.api.desk import Desk, desk_of
+from services.conversions.api.perform_once import Act, perform_once
 from services.conversions.storage.credential_store import CredentialRow, list_credentials
 from services.conversions.usecases.manage_credentials import (
     CIDRS_MAX,
@@ -17,7 +24,9 @@ from services.conversions.usecases.manage_credentials import (
     rotate_credential,
     withdraw_credential,
 )
+from shared.runtime.database import Session
 from shared.runtime.http_app import PathId, PlainText, StrictModel, StrictRoute
+from shared.runtime.idempotency_key import idempotency_key
 from shared.runtime.logging import get_logger
 from shared.runtime.principal import Principal, require_role, tenant_of
 from shared.runtime.problem import Problem, not_found
@@ -26,6 +35,11 @@ router = APIRouter(
     prefix="/v1/merchants/{merchant_id}/postback-credentials", route_class=StrictRoute, tags=["merchants"]
 )
 Keeper = Annotated[Principal, Depends(require_role("admin", "merchant"))]
+Key = Annotated[str | None, Depends(idempotency_key)]
+ARRIVAL_SECONDS: Final = 8.0
+"""How long a merchant made a moment ago may be on its way to us; less than the gateway's deadline."""
+
+ARRIVAL_POLL_SECONDS: Final = 0.05
 _log = get_logger(__name__)
 
 
@@ -51,14 +65,17 @@ class CredentialAnswer(BaseModel):
     secret: str | None = None
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=CredentialAnswer)
 async def create_credential(
-    request: Request, caller: Keeper, merchant_id: PathId, body: CredentialBody
-) -> CredentialAnswer:
-    """A new signing secret (hmac) or token."""
+    request: Request, caller: Keeper, merchant_id: PathId, body: CredentialBody, key: Key = None
+) -> Response:
+    """A new signing secret (hmac) or token. 404 for a merchant that nobody has heard of."""
     desk = _desk(request, caller, merchant_id)
-    async with database_for(desk, caller).transaction(tenant=tenant_of(caller)) as session:
-        issued = await issue_credential(
+    if caller.merchant_id is None:
+        await _require_merchant(desk, merchant_id)
+
+    async def act(session: Session) -> Issued:
+        return await issue_credential(
             session,
             desk.sealing_keyring,
             merchant_id=merchant_id,
@@ -67,7 +84,8 @@ async def create_credential(
             cidrs=body.cidrs,
             now=desk.clock.now(),
         )
-    return await _issued(desk, issued)
+
+    return await _issue_once(request, caller, key, body, act)
 
 
 @router.get("")
@@ -76,52 +94,110 @@ async def get_credentials(request: Request, caller: Keeper, merchant_id: PathId)
     desk = _desk(request, caller, merchant_id)
     async with database_for(desk, caller).transaction(tenant=tenant_of(caller)) as session:
         rows = await list_credentials(session, merchant_id, desk.clock.now())
+    if not rows and caller.merchant_id is None and not desk.catalogue.knows_merchant(merchant_id):
+        raise _no_merchant()
     return {"items": [_answer(row) for row in rows]}
 
 
-@router.post("/{credential_id}/rotate", status_code=201)
-async def rotate(request: Request, caller: Keeper, merchant_id: PathId, credential_id: str) -> CredentialAnswer:
+@router.post("/{credential_id}/rotate", status_code=201, response_model=CredentialAnswer)
+async def rotate(
+    request: Request, caller: Keeper, merchant_id: PathId, credential_id: str, key: Key = None
+) -> Response:
     """A new secret; the old one stays valid for 24 hours."""
-    desk, wanted = _desk(request, caller, merchant_id), read_id(credential_id)
-    try:
-        if wanted is None:
-            raise CredentialNotFound("not an id")
-        async with database_for(desk, caller).transaction(tenant=tenant_of(caller)) as session:
-            issued = await rotate_credential(
-                session, desk.sealing_keyring, merchant_id=merchant_id, credential_id=wanted, now=desk.clock.now()
-            )
-    except CredentialNotFound:
-        raise _unknown() from None
-    return await _issued(desk, issued)
+    desk, wanted = _desk(request, caller, merchant_id), _credential_id(credential_id)
+
+    async def act(session: Session) -> Issued:
+        return await rotate_credential(
+            session, desk.sealing_keyring, merchant_id=merchant_id, credential_id=wanted, now=desk.clock.now()
+        )
+
+    return await _issue_once(request, caller, key, None, act)
 
 
 @router.delete("/{credential_id}", status_code=204)
-async def revoke(request: Request, caller: Keeper, merchant_id: PathId, credential_id: str) -> None:
+async def revoke(
+    request: Request, caller: Keeper, merchant_id: PathId, credential_id: str, key: Key = None
+) -> Response:
     """Valid no more, at once."""
-    desk, wanted = _desk(request, caller, merchant_id), read_id(credential_id)
-    try:
-        if wanted is None:
-            raise CredentialNotFound("not an id")
-        async with database_for(desk, caller).transaction(tenant=tenant_of(caller)) as session:
-            await withdraw_credential(session, merchant_id=merchant_id, credential_id=wanted, now=desk.clock.now())
-    except CredentialNotFound:
-        raise _unknown() from None
-    await _refresh(desk)
+    desk, wanted = _desk(request, caller, merchant_id), _credential_id(credential_id)
+
+    async def act(session: Session) -> bytes:
+        await withdraw_credential(session, merchant_id=merchant_id, credential_id=wanted, now=desk.clock.now())
+        return b""
+
+    return await _once(request, caller, key, None, act, status=204)
 
 
 def _desk(request: Request, caller: Principal, merchant_id: int) -> Desk:
     if caller.merchant_id is not None and caller.merchant_id != merchant_id:
-        raise not_found("merchant_not_found", "There is no such merchant.")
+        raise _no_merchant()
     return desk_of(request)
+
+
+async def _require_merchant(desk: Desk, merchant_id: int) -> None:
+    """Return once the catalogue has told of the merchant. Raises Problem 404 when it does not within a while."""
+    deadline = time.monotonic() + ARRIVAL_SECONDS
+    while not desk.catalogue.knows_merchant(merchant_id):
+        if time.monotonic() >= deadline:
+            raise _no_merchant()
+        await asyncio.sleep(ARRIVAL_POLL_SECONDS)
+
+
+def _no_merchant() -> Problem:
+    return not_found("merchant_not_found", "There is no such merchant.")
+
+
+def _credential_id(text: str) -> UUID:
+    wanted = read_id(text)
+    if wanted is None:
+        raise _unknown()
+    return wanted
 
 
 def _unknown() -> Problem:
     return not_found("credential_not_found", "There is no such credential.")
 
 
-async def _issued(desk: Desk, issued: Issued) -> CredentialAnswer:
+async def _issue_once(
+    request: Request,
+    caller: Principal,
+    key: str | None,
+    body: CredentialBody | None,
+    issue: Callable[[Session], Awaitable[Issued]],
+) -> Response:
+    async def act(session: Session) -> bytes:
+        issued = await issue(session)
+        return _answer(issued.row).model_copy(update={"secret": issued.secret}).model_dump_json().encode("utf-8")
+
+    return await _once(request, caller, key, body, act, status=201, holds_secret=True)
+
+
+async def _once(
+    request: Request,
+    caller: Principal,
+    key: str | None,
+    body: CredentialBody | None,
+    act: Act,
+    *,
+    status: int,
+    holds_secret: bool = False,
+) -> Response:
+    desk = desk_of(request)
+    asked = [request.method, request.url.path, None if body is None else body.model_dump(mode="json")]
+    try:
+        response = await perform_once(
+            desk,
+            caller,
+            key,
+            act,
+            asked_hash=hashlib.sha256(orjson.dumps(asked)).digest(),
+            status=status,
+            holds_secret=holds_secret,
+        )
+    except CredentialNotFound:
+        raise _unknown() from None
     await _refresh(desk)
-    return _answer(issued.row).model_copy(update={"secret": issued.secret})
+    return response
 
 
 async def _refresh(desk: Desk) -> None:

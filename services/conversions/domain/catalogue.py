@@ -1,4 +1,7 @@
-"""What conversions knows of offers: versions, and whose they are. Status and enrolment are the click's business."""
+"""What conversions knows of merchants and offers: that they are there, versions, and whose they are.
+
+Status and enrolment are the click's business.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,15 +31,25 @@ class Catalogue:
     def __init__(self) -> None:
         self._versions: dict[tuple[int, int], OfferVersion] = {}
         self._merchants: dict[int, int] = {}
+        self._known_merchants: set[int] = set()
 
     def put_version(self, version: OfferVersion) -> None:
         """Learn a version."""
         self._versions[version.offer_id, version.version] = version
-        self._merchants[version.offer_id] = version.merchant_id
+        self.put_offer(version.offer_id, version.merchant_id)
 
     def put_offer(self, offer_id: int, merchant_id: int) -> None:
         """Learn whose an offer is."""
         self._merchants[offer_id] = merchant_id
+        self.put_merchant(merchant_id)
+
+    def put_merchant(self, merchant_id: int) -> None:
+        """Learn that there is such a merchant; a suspended one stays one."""
+        self._known_merchants.add(merchant_id)
+
+    def knows_merchant(self, merchant_id: int) -> bool:
+        """True once anything of the merchant has arrived."""
+        return merchant_id in self._known_merchants
 
     def find_version(self, offer_id: int, version: int) -> OfferVersion | None:
         """The version, or None when it has not arrived yet."""

@@ -1,7 +1,7 @@
 """The catalogue's events in the words of our domain."""
 
 from services.conversions.domain.catalogue import Catalogue, OfferVersion
-from shared.contracts.catalogue import CATALOGUE_DECODER, OfferChangedV1, OfferVersionPublishedV1
+from shared.contracts.catalogue import CATALOGUE_DECODER, MerchantChangedV1, OfferChangedV1, OfferVersionPublishedV1
 
 
 def learn_catalogue(catalogue: Catalogue, payload: bytes) -> None:
@@ -11,6 +11,8 @@ def learn_catalogue(catalogue: Catalogue, payload: bytes) -> None:
         catalogue.put_version(offer_version_of(event))
     elif isinstance(event, OfferChangedV1):
         catalogue.put_offer(event.offer_id, event.merchant_id)
+    elif isinstance(event, MerchantChangedV1):
+        catalogue.put_merchant(event.merchant_id)
 
 
 def offer_version_of(event: OfferVersionPublishedV1) -> OfferVersion:
