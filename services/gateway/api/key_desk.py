@@ -99,6 +99,16 @@ class KeyDesk:
         self._looking.clear()
         self._forget_known(key_id)
 
+    def forget_party(self, *, merchant_id: int | None = None, affiliate_id: int | None = None) -> None:
+        """The same for every key of a merchant or an affiliate: it was suspended or reinstated."""
+        self._looking.clear()
+        for spelling_hash in [
+            known
+            for known, entry in self._known.items()
+            if (entry.key.merchant_id, entry.key.affiliate_id) == (merchant_id, affiliate_id)
+        ]:
+            del self._known[spelling_hash]
+
     def _forget_known(self, key_id: str) -> None:
         for spelling_hash in [known for known, entry in self._known.items() if entry.key.key_id == key_id]:
             del self._known[spelling_hash]

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 
 from services.gateway.api.callers import Admin, Wired
 from services.gateway.api.idempotency import perform_once
-from services.gateway.domain.parties import Affiliate, Merchant
+from services.gateway.domain.parties import Affiliate, Merchant, PartyStatus
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.party_store import find_affiliate, find_merchant, list_affiliates, list_merchants
+from services.gateway.usecases.change_party_status import change_affiliate_status, change_merchant_status
 from services.gateway.usecases.create_affiliate import create_affiliate
 from services.gateway.usecases.create_merchant import create_merchant
 from shared.runtime.database import Session
@@ -114,3 +115,53 @@ async def get_affiliate(affiliate_id: PathId, caller: Admin, wired: Wired) -> Pa
     if affiliate is None:
         raise NotInCatalogue("affiliate")
     return PartyAnswer.of(affiliate)
+
+
+@parties_router.post("/merchants/{merchant_id}/suspend", response_model=PartyAnswer)
+async def suspend_merchant(merchant_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Its keys open nothing and new clicks on its offers do not count; what was clicked before still does."""
+    return await _become_merchant(request, caller, wired, merchant_id, "suspended")
+
+
+@parties_router.post("/merchants/{merchant_id}/reinstate", response_model=PartyAnswer)
+async def reinstate_merchant(merchant_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Active again, with the keys it had."""
+    return await _become_merchant(request, caller, wired, merchant_id, "active")
+
+
+@parties_router.post("/affiliates/{affiliate_id}/suspend", response_model=PartyAnswer)
+async def suspend_affiliate(affiliate_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Its keys open nothing and its new clicks do not count; what was clicked before still does."""
+    return await _become_affiliate(request, caller, wired, affiliate_id, "suspended")
+
+
+@parties_router.post("/affiliates/{affiliate_id}/reinstate", response_model=PartyAnswer)
+async def reinstate_affiliate(affiliate_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
+    """Active again, with the keys it had."""
+    return await _become_affiliate(request, caller, wired, affiliate_id, "active")
+
+
+async def _become_merchant(
+    request: Request, caller: Admin, wired: Wired, merchant_id: int, wanted: PartyStatus
+) -> Response:
+    async def effect(session: Session) -> PartyAnswer:
+        now = wired.clock.now()
+        return PartyAnswer.of(await change_merchant_status(session, merchant_id=merchant_id, wanted=wanted, now=now))
+
+    try:
+        return await perform_once(request, caller, effect)
+    finally:
+        wired.key_desk.forget_party(merchant_id=merchant_id)
+
+
+async def _become_affiliate(
+    request: Request, caller: Admin, wired: Wired, affiliate_id: int, wanted: PartyStatus
+) -> Response:
+    async def effect(session: Session) -> PartyAnswer:
+        now = wired.clock.now()
+        return PartyAnswer.of(await change_affiliate_status(session, affiliate_id=affiliate_id, wanted=wanted, now=now))
+
+    try:
+        return await perform_once(request, caller, effect)
+    finally:
+        wired.key_desk.forget_party(affiliate_id=affiliate_id)

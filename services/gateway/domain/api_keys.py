@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from services.gateway.domain.parties import PartyStatus
+
 KeyRole = Literal["admin", "merchant", "affiliate", "finance"]
 KEY_ROLES: Final[tuple[KeyRole, ...]] = ("admin", "merchant", "affiliate", "finance")
 ROTATION_OVERLAP: Final = timedelta(hours=24)
@@ -21,7 +23,7 @@ _ID_BYTES: Final = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """What is stored of a key. Exactly the tenant id of its role is set."""
+    """What is stored of a key. Exactly the tenant id of its role is set. party_status: that tenant's, now."""
 
     key_id: str
     role: KeyRole
@@ -33,10 +35,12 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    party_status: PartyStatus = "active"
 
     def opens_at(self, now: datetime) -> bool:
-        """True until it is revoked or has expired."""
-        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+        """True until it is revoked or has expired, and not while its merchant or affiliate is suspended."""
+        is_over = self.revoked_at is not None or (self.expires_at is not None and now >= self.expires_at)
+        return not is_over and self.party_status == "active"
 
 
 def spell_key(role: KeyRole, entropy: bytes) -> str:

@@ -14,7 +14,12 @@ from shared.runtime.database import Database, Session
 _KEY = (
     "key_id, role, merchant_id, affiliate_id, label, secret_sha256, replaces_key_id, created_at, expires_at, revoked_at"
 )
-_FIND = f"SELECT {_KEY} FROM api_key WHERE key_id = $1"
+_OF_PARTY = (
+    f"SELECT {', '.join(f'api_key.{name}' for name in _KEY.split(', '))},"
+    " coalesce(merchant.status, affiliate.status, 'active') AS party_status"
+    " FROM api_key LEFT JOIN merchant USING (merchant_id) LEFT JOIN affiliate USING (affiliate_id)"
+)
+_FIND = f"{_OF_PARTY} WHERE key_id = $1"
 _BOOTSTRAP_LOCK = 7_406_232
 
 
@@ -30,6 +35,7 @@ def _key(row: Row[Any]) -> ApiKey:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        party_status=row.party_status,
     )
 
 
@@ -68,7 +74,7 @@ async def find_key(session: Session, key_id: str) -> ApiKey | None:
 
 async def lock_key(session: Session, key_id: str) -> ApiKey | None:
     """The key with this id, locked until the transaction ends."""
-    row = await fetch_one(session, f"{_FIND} FOR UPDATE", key_id)
+    row = await fetch_one(session, f"{_FIND} FOR UPDATE OF api_key", key_id)
     return None if row is None else _key(row)
 
 
@@ -94,7 +100,7 @@ async def list_keys(
 ) -> Sequence[ApiKey]:
     """Keys by id."""
     statement = (
-        f"SELECT {_KEY} FROM api_key WHERE key_id > $1 AND ($2::int IS NULL OR merchant_id = $2)"
-        " AND ($3::int IS NULL OR affiliate_id = $3) ORDER BY key_id LIMIT $4"
+        f"{_OF_PARTY} WHERE key_id > $1 AND ($2::int IS NULL OR api_key.merchant_id = $2)"
+        " AND ($3::int IS NULL OR api_key.affiliate_id = $3) ORDER BY key_id LIMIT $4"
     )
     return [_key(row) for row in await fetch_all(session, statement, after_id, merchant_id, affiliate_id, limit)]

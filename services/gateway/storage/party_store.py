@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.gateway.domain.parties import Affiliate, Merchant
-from services.gateway.storage.session import fetch_all, fetch_one
+from services.gateway.storage.session import execute, fetch_all, fetch_one
 from shared.runtime.database import Session
 
 _MERCHANT = "merchant_id, name, status, created_at"
@@ -50,6 +50,34 @@ async def find_affiliate(session: Session, affiliate_id: int) -> Affiliate | Non
     """The affiliate, if the caller may see it."""
     row = await fetch_one(session, f"SELECT {_AFFILIATE} FROM affiliate WHERE affiliate_id = $1", affiliate_id)
     return None if row is None else _affiliate(row)
+
+
+async def lock_merchant(session: Session, merchant_id: int) -> Merchant | None:
+    """The merchant, locked until the transaction ends."""
+    row = await fetch_one(session, f"SELECT {_MERCHANT} FROM merchant WHERE merchant_id = $1 FOR UPDATE", merchant_id)
+    return None if row is None else _merchant(row)
+
+
+async def lock_affiliate(session: Session, affiliate_id: int) -> Affiliate | None:
+    """The affiliate, locked until the transaction ends."""
+    row = await fetch_one(
+        session, f"SELECT {_AFFILIATE} FROM affiliate WHERE affiliate_id = $1 FOR UPDATE", affiliate_id
+    )
+    return None if row is None else _affiliate(row)
+
+
+async def store_merchant_status(session: Session, merchant: Merchant) -> None:
+    """Write its status. The caller holds its row lock."""
+    await execute(
+        session, "UPDATE merchant SET status = $2 WHERE merchant_id = $1", merchant.merchant_id, merchant.status
+    )
+
+
+async def store_affiliate_status(session: Session, affiliate: Affiliate) -> None:
+    """Write its status. The caller holds its row lock."""
+    await execute(
+        session, "UPDATE affiliate SET status = $2 WHERE affiliate_id = $1", affiliate.affiliate_id, affiliate.status
+    )
 
 
 async def list_merchants(session: Session, *, after_id: int, limit: int) -> Sequence[Merchant]:
