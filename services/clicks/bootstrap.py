@@ -16,6 +16,7 @@ from services.clicks.consumers.click_log import handle_clicks
 from services.clicks.domain.catalogue import Catalogue
 from services.clicks.domain.robots import RobotMatcher
 from services.clicks.settings import ClicksSettings
+from services.clicks.storage.retention_store import retention_step
 from services.clicks.usecases.answer_click import ClickDesk
 from shared.contracts.topics import CATALOGUE, CLICKS
 from shared.kernel.clock import Clock
@@ -29,6 +30,7 @@ from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.privacy_key import read_privacy_key
 from shared.runtime.projection import ProjectionFollower, apply_projection
 from shared.runtime.relay import Relay
+from shared.runtime.sweep import Sweep
 
 INTAKE_CONNECTIONS: Final = 4
 """As many as the recorder has groups in flight."""
@@ -73,6 +75,7 @@ class Worker:
     relay: Relay
     catalogue: Consumer
     click_log: Consumer
+    retention: Sweep
     database: Database
 
 
@@ -144,6 +147,13 @@ def build_worker(settings: ClicksSettings) -> Worker:
             handler=handle_clicks,
             clock=clock,
             batch_size=LOG_BATCH_CLICKS,
+        ),
+        retention=Sweep(
+            "retention",
+            retention_step(click_months=settings.clicks_retention_months),
+            database=database,
+            clock=clock,
+            every_seconds=settings.retention_every_seconds,
         ),
         database=database,
     )

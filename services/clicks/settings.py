@@ -2,12 +2,15 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from shared.runtime.settings import ProcessSettings
+
+CLICK_MONTHS: Final = 13
+"""A year's comparison with the month before it. The window of no offer is longer, and credit needs no row (I6)."""
 
 
 class ClicksSettings(ProcessSettings):
@@ -15,7 +18,8 @@ class ClicksSettings(ProcessSettings):
 
     click_keyring_file: signs click IDs. principal_keyring_file: verifies the gateway's principals. privacy_key_file:
     keys the hashes of addresses and cookies. public_url, tracking_url: base of referral links, the second first.
-    trusted_proxy_cidrs: whose X-Forwarded-For is believed, comma-separated.
+    trusted_proxy_cidrs: whose X-Forwarded-For is believed, comma-separated. clicks_retention_months: age at which a
+    whole month of the click log is dropped.
     """
 
     click_keyring_file: Path | None = None
@@ -24,6 +28,8 @@ class ClicksSettings(ProcessSettings):
     public_url: str = "http://127.0.0.1:8080"
     tracking_url: str = ""
     trusted_proxy_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(default=())
+
+    clicks_retention_months: int = Field(default=CLICK_MONTHS, ge=2, le=120)
 
     @field_validator("trusted_proxy_cidrs", mode="before")
     @classmethod

@@ -17,10 +17,12 @@ def main() -> None:
     health.add_check("relay", worker.relay.health)
     health.add_check("catalogue", worker.catalogue.health)
     health.add_check("click_log", worker.click_log.health)
+    health.add_check("retention", worker.retention.health)
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
         "catalogue": worker.catalogue,
         "click_log": worker.click_log,
+        "retention": worker.retention,
     }
     run_worker(tasks, health, settings, closing=[worker.database.close])
 

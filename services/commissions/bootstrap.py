@@ -19,6 +19,7 @@ from shared.runtime.event_log.choice import build_event_source, build_publisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.relay import Relay
+from shared.runtime.retention import forget_letters
 from shared.runtime.sweep import Sweep
 
 PERIOD_CLOSE_SECONDS: Final = 30.0
@@ -53,6 +54,7 @@ class Worker:
     period_close: Sweep
     waiting: Sweep
     ledger: Sweep
+    retention: Sweep
     database: Database
 
 
@@ -97,6 +99,13 @@ def build_worker(settings: CommissionsSettings) -> Worker:
         ),
         waiting=Sweep("waiting", _count_waiting, database=database, clock=clock, every_seconds=WAITING_COUNT_SECONDS),
         ledger=Sweep("ledger", LedgerWatch().step, database=database, clock=clock, every_seconds=LEDGER_LOOK_SECONDS),
+        retention=Sweep(
+            "retention",
+            forget_letters,
+            database=database,
+            clock=clock,
+            every_seconds=settings.retention_every_seconds,
+        ),
         database=database,
     )
 

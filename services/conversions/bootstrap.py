@@ -9,6 +9,7 @@ from services.conversions.consumers.catalogue_feed import CatalogueFeed
 from services.conversions.consumers.click_index import ClickIndexHandler
 from services.conversions.domain.catalogue import Catalogue
 from services.conversions.settings import ConversionsSettings
+from services.conversions.storage.retention_store import Limits, retention_step
 from services.conversions.usecases.add_click_details import add_missed_details
 from services.conversions.usecases.approve_validated import approve_validated
 from services.conversions.usecases.attribute_waiting import attribute_waiting
@@ -61,6 +62,7 @@ class Worker:
     approvals: Sweep
     waiting: Sweep
     click_details: Sweep
+    retention: Sweep
     database: Database
 
 
@@ -129,6 +131,19 @@ def build_worker(settings: ConversionsSettings) -> Worker:
         ),
         click_details=Sweep(
             "click_details", add_missed_details, database=database, clock=clock, every_seconds=COMPLETE_EVERY_SECONDS
+        ),
+        retention=Sweep(
+            "retention",
+            retention_step(
+                Limits(
+                    receipt_months=settings.conversions_receipt_months,
+                    click_detail_days=settings.conversions_click_detail_days,
+                    unauthenticated_days=settings.conversions_unauthenticated_days,
+                )
+            ),
+            database=database,
+            clock=clock,
+            every_seconds=settings.retention_every_seconds,
         ),
         database=database,
     )

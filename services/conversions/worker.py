@@ -14,7 +14,12 @@ def main() -> None:
     configure_logging("conversions", "worker", level=settings.log_level)
     show_build("conversions", "worker")
     worker, health = build_worker(settings), Health()
-    sweeps = {"approvals": worker.approvals, "waiting": worker.waiting, "click_details": worker.click_details}
+    sweeps = {
+        "approvals": worker.approvals,
+        "waiting": worker.waiting,
+        "click_details": worker.click_details,
+        "retention": worker.retention,
+    }
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
         "catalogue": worker.catalogue,

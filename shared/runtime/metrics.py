@@ -48,6 +48,7 @@ LABELS: Final[dict[str, str]] = {
     "task": "a background task's name, such as `clicks relay`",
     "topic": "a topic's name, from topics.py",
     "version": "version of the running distribution",
+    "what": "what expires by time: a table's name, dead_letters, parked_events",
 }
 """Every label there is, with the values it takes: few, and fixed by our code; never a tenant's or a person's."""
 

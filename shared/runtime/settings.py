@@ -20,6 +20,9 @@ class ProcessSettings(BaseSettings):
     broker: Literal["kafka", "embedded"] = "kafka"
     kafka_bootstrap_servers: str = ""
     log_id: str = ""
+    retention_every_seconds: float = Field(
+        default=600.0, ge=1.0, le=86_400.0, validation_alias="TRIBUTARY_RETENTION_EVERY_SECONDS"
+    )
     database_url_gateway: SecretStr | None = None
     database_url_clicks: SecretStr | None = None
     database_url_conversions: SecretStr | None = None
