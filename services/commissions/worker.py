@@ -26,7 +26,12 @@ def main() -> None:
     health.add_check("relay", worker.relay.health)
     for consumer in (worker.catalogue, worker.conversions):
         health.add_check(consumer.name, consumer.health)
-    sweeps = {"period_close": worker.period_close, "waiting": worker.waiting, "ledger": worker.ledger, "retention": worker.retention}
+    sweeps = {
+        "period_close": worker.period_close,
+        "waiting": worker.waiting,
+        "ledger": worker.ledger,
+        "retention": worker.retention,
+    }
     for name, sweep in sweeps.items():
         health.add_check(name, sweep.health)
     run_worker(tasks, health, settings, closing=[worker.database.close])
