@@ -11,11 +11,13 @@ from deploy.cli.place import database_as, run
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.refusals import CatalogueConflict, NotInCatalogue
 from services.gateway.storage.key_store import find_key, list_keys
+from services.gateway.usecases.audited import key_issued_act, key_revoked_act, key_rotated_act
 from services.gateway.usecases.issue_key import issue_key
 from services.gateway.usecases.revoke_key import revoke_key
 from services.gateway.usecases.rotate_key import rotate_key
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import ID_MAX
+from shared.runtime.audit import Author, record_act
 from shared.runtime.clock import SystemClock
 
 app = typer.Typer(no_args_is_help=True, help="API keys: who may call the platform. A secret is printed once.")
@@ -136,16 +138,14 @@ async def _find(key_id: str) -> ApiKey:
 
 
 async def _create(role: KeyRole, merchant_id: int | None, affiliate_id: int | None, label: str) -> tuple[ApiKey, str]:
+    now = SystemClock().now()
     try:
         async with database_as("gateway", "staff") as database, database.transaction() as session:
-            return await issue_key(
-                session,
-                role=role.value,
-                merchant_id=merchant_id,
-                affiliate_id=affiliate_id,
-                label=label,
-                now=SystemClock().now(),
+            key, spelling = await issue_key(
+                session, role=role.value, merchant_id=merchant_id, affiliate_id=affiliate_id, label=label, now=now
             )
+            await record_act(session, Author.operator("tributary keys create"), key_issued_act(key), now=now)
+            return key, spelling
     except InvalidValue as refusal:
         _refuse(f"Refused: --{refusal.field.replace('_', '-')} {refusal.message}.")
     except CatalogueConflict as refusal:
@@ -153,9 +153,12 @@ async def _create(role: KeyRole, merchant_id: int | None, affiliate_id: int | No
 
 
 async def _rotate(key_id: str) -> tuple[ApiKey, str, ApiKey]:
+    now = SystemClock().now()
     try:
         async with database_as("gateway", "staff") as database, database.transaction() as session:
-            return await rotate_key(session, key_id=key_id, now=SystemClock().now())
+            new, spelling, old = await rotate_key(session, key_id=key_id, now=now)
+            await record_act(session, Author.operator("tributary keys rotate"), key_rotated_act(old, new), now=now)
+            return new, spelling, old
     except NotInCatalogue:
         _refuse(f"There is no key {key_id}.", "`tributary keys list` shows every id.")
     except CatalogueConflict as refusal:
@@ -163,9 +166,12 @@ async def _rotate(key_id: str) -> tuple[ApiKey, str, ApiKey]:
 
 
 async def _revoke(key_id: str) -> ApiKey:
+    now = SystemClock().now()
     try:
         async with database_as("gateway", "staff") as database, database.transaction() as session:
-            return await revoke_key(session, key_id=key_id, now=SystemClock().now())
+            change = await revoke_key(session, key_id=key_id, now=now)
+            await record_act(session, Author.operator("tributary keys revoke"), key_revoked_act(change), now=now)
+            return change.after
     except NotInCatalogue:
         _refuse(f"There is no key {key_id}.")
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from services.gateway.api.denials import exists
 from services.gateway.api.key_desk import KeyDesk
 from services.gateway.api.limits import Limits
 from services.gateway.api.wiring import Wiring
@@ -12,6 +13,7 @@ from services.gateway.domain.client_address import TrustedProxies
 from services.gateway.domain.token_bucket import Limit
 from services.gateway.settings import GatewaySettings
 from services.gateway.usecases.forget_answers import AnswerSweep
+from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.database import Database
 from shared.runtime.event_log import build_publisher
@@ -30,6 +32,8 @@ class Api:
 
     wiring: Wiring
     intake: Database
+    audit: Database
+    denials: DenialLog
     limits: Limits
     proxies: TrustedProxies
     upstreams: Upstreams
@@ -40,7 +44,7 @@ class Api:
 
     async def close(self) -> None:
         """Let go of every connection."""
-        for database in (self.wiring.staff, self.wiring.tenants, self.intake):
+        for database in (self.wiring.staff, self.wiring.tenants, self.intake, self.audit):
             await database.close()
 
 
@@ -60,6 +64,7 @@ def build_api(settings: GatewaySettings) -> Api:
     url = settings.database_url("gateway")
     clock = clock_from(settings.clock_file)
     intake = Database(url, role="gateway_intake", pool_size=INTAKE_CONNECTIONS, name="gateway-intake")
+    audit = Database(url, role="gateway_staff", pool_size=1, name="gateway-audit")
     keyring = Keyring.load(settings.principal_keyring_file)
     wiring = Wiring(
         staff=Database(url, role="gateway_staff", name="gateway-staff"),
@@ -71,6 +76,8 @@ def build_api(settings: GatewaySettings) -> Api:
     return Api(
         wiring=wiring,
         intake=intake,
+        audit=audit,
+        denials=DenialLog(audit, exists, clock),
         limits=_limits(settings),
         proxies=TrustedProxies(settings.trusted_proxy_cidrs),
         upstreams=Upstreams.at(

@@ -21,6 +21,7 @@ from services.gateway.bootstrap import Api, build_api
 from services.gateway.domain.routes import ROUTES, RouteTable
 from services.gateway.settings import GatewaySettings
 from services.gateway.usecases.bootstrap_admin_key import bootstrap_admin_key
+from shared.runtime.audit_routes import audit_router
 from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
@@ -46,15 +47,19 @@ def build_app(settings: GatewaySettings, health: Health) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.verifier
         app.state.wiring = api.wiring
+        app.state.denials = api.denials
         tasks: dict[str, Callable[[], Awaitable[None]]] = {
             "bootstrap": partial(_bootstrap, api, is_bootstrapped),
             "principal keyring": api.principal_keyring.run,
+            "audit of denials": api.denials.run,
         }
         async with api.upstreams.proxy, background(tasks, health):
             yield
+        await api.denials.close()
         await api.close()
 
-    routers = [front_page_router, parties_router, offers_router, enrolments_router, keys_router]
+    audit = audit_router("gateway", api.wiring.staff)
+    routers = [front_page_router, parties_router, offers_router, enrolments_router, keys_router, audit]
     local = create_app(title="Tributary", settings=settings, health=health, routers=routers, lifespan=lifespan)
     install_refusals(local)
     door = Middleware(
@@ -65,6 +70,7 @@ def build_app(settings: GatewaySettings, health: Health) -> ASGIApp:
         proxies=api.proxies,
         signer=api.signer,
         upstreams=api.upstreams,
+        denials=api.denials,
     )
     # Innermost: within the observer, so that what the door refuses or passes on is counted and answered like the rest.
     local.user_middleware.append(door)

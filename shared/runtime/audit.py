@@ -1,20 +1,22 @@
 """The audit chain: who did what, or was denied it. One chain a service, in the service's own database (ADR 0007).
 
-    await append_entries(session, [AuditEntry(...)])     # last in the transaction of the effect
+    act = Act.of("offer", 7, offer_state, before, after)
+    await record_act(session, Author.operator("tributary offers pause"), act, now=now)   # last in the transaction
 
 An entry holds ids, hashes and codes, never a name, an address, a secret or a value of the state it vouches for.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 from uuid import UUID
 
+from shared.kernel.ids import new_id
 from shared.runtime.database import Session
 
 ENTRIES_MAX: Final = 200
@@ -27,6 +29,8 @@ Role = Literal["admin", "finance", "merchant", "affiliate", "operator", "nobody"
 """Who: an API key's role; `operator` at the command line; `nobody` behind a key that opens nothing."""
 
 Outcome = Literal["done", "denied"]
+
+Thing = TypeVar("Thing")
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _INSERT: Final = """
@@ -61,6 +65,50 @@ class AuditEntry:
     outcome: Outcome = "done"
     code: str | None = None
     occurrences: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Author:
+    """Who is at it, and by what request or command. Fields: as of AuditEntry."""
+
+    role: Role
+    key_id: str | None = None
+    merchant_id: int | None = None
+    affiliate_id: int | None = None
+    action: str
+    request_id: str
+
+    @classmethod
+    def operator(cls, action: str) -> "Author":
+        """Whoever may run commands here: the machine's own accounts and logs say who that was."""
+        return cls(role="operator", action=action, request_id=new_id().hex)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What a privileged write did. before: None for what did not exist. Equal hashes: it found all as asked for."""
+
+    object_type: str
+    object_id: str | None
+    before: bytes | None
+    after: bytes | None
+
+    @classmethod
+    def of(
+        cls,
+        object_type: str,
+        object_id: object,
+        state: Callable[[Thing], Mapping[str, Any]],
+        before: Thing | None,
+        after: Thing | None,
+    ) -> "Act":
+        """The act that led from `before` to `after`; `state` spells what decides, and nothing personal or secret."""
+        return cls(
+            object_type,
+            str(object_id),
+            None if before is None else state_hash(state(before)),
+            None if after is None else state_hash(state(after)),
+        )
 
 
 def entry_hash(entry: AuditEntry, *, number: int, previous_hash: bytes) -> bytes:
@@ -113,6 +161,24 @@ def _spell(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no canonical spelling")
 
 
+async def record_act(session: Session, author: Author, act: Act, *, now: datetime) -> None:
+    """Append the one entry of a write, in the write's own transaction: last, since it takes the chain's lock."""
+    entry = AuditEntry(
+        occurred_at=now,
+        role=author.role,
+        key_id=author.key_id,
+        merchant_id=author.merchant_id,
+        affiliate_id=author.affiliate_id,
+        action=author.action,
+        object_type=act.object_type,
+        object_id=act.object_id,
+        before_hash=act.before,
+        after_hash=act.after,
+        request_id=author.request_id,
+    )
+    await append_entries(session, [entry])
+
+
 async def append_entries(session: Session, entries: Sequence[AuditEntry]) -> None:
     """Append 1 to ENTRIES_MAX entries, in order, in the caller's transaction.
 
@@ -140,3 +206,12 @@ async def append_entries(session: Session, entries: Sequence[AuditEntry]) -> Non
             [entry.occurrences for entry in entries],
         ),
     )
+
+
+async def find_known_requests(session: Session, request_ids: Sequence[str]) -> set[str]:
+    """Which of these requests have an entry already. Needs a role that reads the chain."""
+    connection = await session.connection()
+    found = await connection.exec_driver_sql(
+        "SELECT DISTINCT request_id FROM audit_entry WHERE request_id = ANY($1::text[])", (list(request_ids),)
+    )
+    return {str(row.request_id) for row in found}

@@ -100,7 +100,7 @@ _OWN: Final = (
 _ACCESS: Final = (
     "ALTER TABLE audit_entry ENABLE ROW LEVEL SECURITY",
     "ALTER TABLE audit_entry FORCE ROW LEVEL SECURITY",
-    f"CREATE POLICY tenant ON audit_entry FOR INSERT TO {{service}}_api WITH CHECK ({_OWN})",
+    f"CREATE POLICY tenant ON audit_entry TO {{service}}_api USING (false) WITH CHECK ({_OWN})",
     "CREATE POLICY everything ON audit_entry"
     " TO {service}_staff, {service}_intake, {service}_worker, {service}_migrate USING (true) WITH CHECK (true)",
     "GRANT INSERT (occurred_at, role, key_id, merchant_id, affiliate_id, action, object_type, object_id, before_hash,"

@@ -23,6 +23,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Scope
 
 from shared.kernel.errors import InvalidValue
+from shared.runtime.audit_denials import note_refusal
 from shared.runtime.health import Health
 from shared.runtime.http_observer import RequestObserver, request_id_of
 from shared.runtime.metrics import CONTENT_TYPE, render_metrics
@@ -128,7 +129,8 @@ def create_app(
     otherwise). asgi_routes: `starlette.routing.Route(path, AsgiObject(), methods=[…])` for plain ASGI, matched first.
     hot_doors: ASGI applications by path prefix (`/c/`, or exactly `/postback`) that are asked before FastAPI; they
     judge method and path themselves, may raise Problem, and are not in the access log unless they refuse. The caller
-    sets `app.state.principal_verifier` where routes use `require_role`.
+    sets `app.state.principal_verifier` where routes use `require_role`, and `app.state.denials` where denials are
+    entered in the audit chain.
     """
     is_open = settings.environment != "production"
     app = FastAPI(
@@ -194,6 +196,7 @@ def _respond(request: Request, problem: Problem) -> Response:
 
 async def _answer(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
+    note_refusal(request, error)
     return _respond(request, error)
 
 

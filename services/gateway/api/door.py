@@ -12,6 +12,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from services.gateway.api.denials import refused_key, refused_role
 from services.gateway.api.key_desk import KeyDesk
 from services.gateway.api.limits import Limits
 from services.gateway.clients.upstreams import Upstreams
@@ -19,6 +20,7 @@ from services.gateway.domain.api_keys import KEY_CHARACTERS_MAX, ApiKey
 from services.gateway.domain.client_address import TrustedProxies, is_private_peer
 from services.gateway.domain.routes import MethodNotAllowed, Route, RouteNotFound, RouteTable
 from services.gateway.storage.outage import is_outage
+from shared.runtime.audit_denials import DenialLog
 from shared.runtime.http_observer import request_id_of
 from shared.runtime.principal import PRINCIPAL_HEADER, Principal, PrincipalSigner
 from shared.runtime.problem import (
@@ -51,6 +53,7 @@ class Door:
     proxies: TrustedProxies
     signer: PrincipalSigner
     upstreams: Upstreams
+    denials: DenialLog
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises Problem for what is refused: the observer around it answers."""
@@ -62,7 +65,7 @@ class Door:
         client_address = self._client_of(scope, headers)
         if route.template == "/metrics":
             _require_inside(scope, headers)
-        key = None if route.is_anonymous else await self._caller_of(headers, client_address, route)
+        key = None if route.is_anonymous else await self._caller_of(scope, client_address, route)
         told = self.limits.meter(route, key_id=key.key_id if key else None, client_address=client_address)
         _check_declared_length(headers, route.body_max_bytes)
         answer = _with_headers(send, told) if told else send
@@ -88,8 +91,8 @@ class Door:
         forwarded = [value.decode("latin-1") for name, value in headers if name == b"x-forwarded-for"]
         return self.proxies.client_of(peer, forwarded)
 
-    async def _caller_of(self, headers: Iterable[tuple[bytes, bytes]], client_address: str, route: Route) -> ApiKey:
-        spelling = _presented_key(headers)
+    async def _caller_of(self, scope: Scope, client_address: str, route: Route) -> ApiKey:
+        spelling = _presented_key(scope["headers"])
         key = self.key_desk.remembered(spelling) if spelling else None
         if key is None:
             if spelling is None or not self.key_desk.knows(spelling):
@@ -101,8 +104,11 @@ class Door:
             except Problem as refusal:
                 if refusal.status == 401:
                     self.limits.count_failure(client_address)
+                    if spelling is not None:
+                        self.denials.note(refused_key(scope, route, spelling, now=self.denials.now))
                 raise
         if key.role not in route.roles:
+            self.denials.note(refused_role(scope, route, key, now=self.denials.now))
             raise role_not_allowed()
         return key
 

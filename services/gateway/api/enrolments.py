@@ -7,14 +7,16 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from services.gateway.api.callers import Admin, AdminOrMerchant, Affiliate, OfferReader, Wired
-from services.gateway.api.idempotency import perform_once
+from services.gateway.api.idempotency import Done, perform_once
 from services.gateway.api.parties import after_id
 from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.enrolment_store import find_enrolment, list_enrolments
 from services.gateway.usecases.apply_for_offer import apply_for_offer
+from services.gateway.usecases.audited import enrolment_act
 from services.gateway.usecases.decide_enrolment import decide_enrolment
 from services.gateway.usecases.enrol_affiliate import enrol_affiliate
+from shared.kernel.changed import Changed
 from shared.runtime.database import Session
 from shared.runtime.http_app import PathId, QueryId, StrictModel, StrictRoute, WireId
 from shared.runtime.pagination import LIMIT_DEFAULT, Page, PageCursor, PageLimit, page_of
@@ -72,9 +74,10 @@ async def post_application(offer_id: PathId, request: Request, caller: Affiliate
     affiliate_id = caller.affiliate_id
     assert affiliate_id is not None
 
-    async def effect(session: Session) -> EnrolmentAnswer:
-        enrolment = await apply_for_offer(session, offer_id=offer_id, affiliate_id=affiliate_id, now=wired.clock.now())
-        return EnrolmentAnswer.of(enrolment)
+    async def effect(session: Session) -> Done:
+        return _done(
+            await apply_for_offer(session, offer_id=offer_id, affiliate_id=affiliate_id, now=wired.clock.now())
+        )
 
     return await perform_once(request, caller, effect, status=201)
 
@@ -83,11 +86,12 @@ async def post_application(offer_id: PathId, request: Request, caller: Affiliate
 async def post_enrolment(body: EnrolmentBody, request: Request, caller: Admin, wired: Wired) -> Response:
     """Enrol an affiliate at once, without an application."""
 
-    async def effect(session: Session) -> EnrolmentAnswer:
-        enrolment = await enrol_affiliate(
-            session, offer_id=body.offer_id, affiliate_id=body.affiliate_id, now=wired.clock.now()
+    async def effect(session: Session) -> Done:
+        return _done(
+            await enrol_affiliate(
+                session, offer_id=body.offer_id, affiliate_id=body.affiliate_id, now=wired.clock.now()
+            )
         )
-        return EnrolmentAnswer.of(enrolment)
 
     return await perform_once(request, caller, effect, status=201)
 
@@ -147,8 +151,11 @@ async def end_enrolment(enrolment_id: PathId, request: Request, caller: AdminOrM
 async def _decide(
     enrolment_id: int, wanted: EnrolmentStatus, request: Request, caller: Principal, wired: Wired
 ) -> Response:
-    async def effect(session: Session) -> EnrolmentAnswer:
-        enrolment = await decide_enrolment(session, enrolment_id=enrolment_id, wanted=wanted, now=wired.clock.now())
-        return EnrolmentAnswer.of(enrolment)
+    async def effect(session: Session) -> Done:
+        return _done(await decide_enrolment(session, enrolment_id=enrolment_id, wanted=wanted, now=wired.clock.now()))
 
     return await perform_once(request, caller, effect)
+
+
+def _done(change: Changed[Enrolment]) -> Done:
+    return Done(EnrolmentAnswer.of(change.after), enrolment_act(change))

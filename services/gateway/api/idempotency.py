@@ -3,7 +3,8 @@
 Same key and same request (method, path, JSON value): the first answer, with `Idempotent-Replayed: true`. Same key,
 another request: 422 `idempotency_key_reused`. The first one still running: 409 `idempotency_in_progress`. Only
 answers of done writes are kept (30 days); a refusal is judged afresh. An answer that held a secret is not kept:
-409 `idempotent_response_unavailable` says that the write was done.
+409 `idempotent_response_unavailable` says that the write was done. The write's audit entry commits with it; an answer
+that is given again writes none.
 """
 
 import hashlib
@@ -14,19 +15,30 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from pydantic import BaseModel
 
-from services.gateway.api.wiring import wiring_of
+from services.gateway.api.wiring import Wiring, wiring_of
 from services.gateway.storage.idempotency_store import (
     StoredAnswer,
     claim_idempotency_key,
     find_answer,
     store_answer,
 )
+from shared.runtime.audit import Act, record_act
+from shared.runtime.audit_requests import author_of
 from shared.runtime.database import Session
 from shared.runtime.idempotency_key import REPLAYED_HEADER, idempotency_key, in_progress, key_reused
 from shared.runtime.principal import Principal
 from shared.runtime.problem import conflict
 
-Effect = Callable[[Session], Awaitable[BaseModel]]
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an effect did: the answer it gives, and its act for the audit chain."""
+
+    answer: BaseModel
+    act: Act
+
+
+Effect = Callable[[Session], Awaitable[Done]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +59,14 @@ async def perform_once(
     claim = await _claim_of(request, caller)
     async with wiring.transaction_for(caller) as session:
         if claim is None:
-            return _response((await effect(session)).model_dump_json().encode(), status, holds_secret=holds_secret)
+            done = await effect(session)
+            await _record(session, request, caller, done, wiring)
+            return _response(done.answer.model_dump_json().encode(), status, holds_secret=holds_secret)
         stored = await _stored(session, claim)
         if stored is not None:
             return _replay(stored)
-        body = (await effect(session)).model_dump_json().encode()
+        done = await effect(session)
+        body = done.answer.model_dump_json().encode()
         await store_answer(
             session,
             scope=claim.scope,
@@ -63,7 +78,12 @@ async def perform_once(
             ),
             now=wiring.clock.now(),
         )
+        await _record(session, request, caller, done, wiring)
     return _response(body, status, holds_secret=holds_secret)
+
+
+async def _record(session: Session, request: Request, caller: Principal, done: Done, wiring: Wiring) -> None:
+    await record_act(session, author_of(request, caller), done.act, now=wiring.clock.now())
 
 
 async def _stored(session: Session, claim: _Claim) -> StoredAnswer | None:

@@ -8,10 +8,11 @@ from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel
 
 from services.gateway.api.callers import Admin, Anyone, Wired
-from services.gateway.api.idempotency import perform_once
+from services.gateway.api.idempotency import Done, perform_once
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.key_store import find_key, list_keys
+from services.gateway.usecases.audited import key_issued_act, key_revoked_act, key_rotated_act
 from services.gateway.usecases.issue_key import issue_key
 from services.gateway.usecases.revoke_key import revoke_key
 from services.gateway.usecases.rotate_key import rotate_key
@@ -99,7 +100,7 @@ async def get_me(caller: Anyone) -> CallerAnswer:
 async def post_key(body: KeyBody, request: Request, caller: Admin, wired: Wired) -> Response:
     """Issue a key."""
 
-    async def effect(session: Session) -> IssuedKeyAnswer:
+    async def effect(session: Session) -> Done:
         key, spelling = await issue_key(
             session,
             role=body.role,
@@ -108,7 +109,7 @@ async def post_key(body: KeyBody, request: Request, caller: Admin, wired: Wired)
             label=body.label,
             now=wired.clock.now(),
         )
-        return IssuedKeyAnswer.with_spelling(key, spelling)
+        return Done(IssuedKeyAnswer.with_spelling(key, spelling), key_issued_act(key))
 
     return await perform_once(request, caller, effect, status=201, holds_secret=True)
 
@@ -148,10 +149,11 @@ async def get_key(key_id: KeyId, caller: Admin, wired: Wired) -> KeyAnswer:
 async def post_rotation(key_id: KeyId, request: Request, caller: Admin, wired: Wired) -> Response:
     """Issue the key's successor; the old one opens for another 24 hours."""
 
-    async def effect(session: Session) -> RotatedKeyAnswer:
+    async def effect(session: Session) -> Done:
         new, spelling, old = await rotate_key(session, key_id=key_id, now=wired.clock.now())
         assert old.expires_at is not None
-        return RotatedKeyAnswer(key=spelling, old_key_expires_at=old.expires_at, **_fields(new))
+        answer = RotatedKeyAnswer(key=spelling, old_key_expires_at=old.expires_at, **_fields(new))
+        return Done(answer, key_rotated_act(old, new))
 
     try:
         return await perform_once(request, caller, effect, status=201, holds_secret=True)
@@ -163,8 +165,9 @@ async def post_rotation(key_id: KeyId, request: Request, caller: Admin, wired: W
 async def delete_key(key_id: KeyId, request: Request, caller: Admin, wired: Wired) -> Response:
     """Revoke a key at once."""
 
-    async def effect(session: Session) -> KeyAnswer:
-        return KeyAnswer.of(await revoke_key(session, key_id=key_id, now=wired.clock.now()))
+    async def effect(session: Session) -> Done:
+        change = await revoke_key(session, key_id=key_id, now=wired.clock.now())
+        return Done(KeyAnswer.of(change.after), key_revoked_act(change))
 
     try:
         return await perform_once(request, caller, effect)

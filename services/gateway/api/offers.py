@@ -8,11 +8,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BeforeValidator, Field
 
 from services.gateway.api.callers import Admin, AdminOrMerchant, OfferReader, Wired
-from services.gateway.api.idempotency import perform_once
+from services.gateway.api.idempotency import Done, perform_once
 from services.gateway.api.offer_models import OfferAnswer, OfferBody, VersionAnswer, VersionBody
 from services.gateway.api.parties import after_id
 from services.gateway.domain.offer_rules import check_fallback_url, read_version
-from services.gateway.domain.offers import Offer, OfferStatus
+from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.offer_store import (
     find_current_versions,
@@ -21,6 +21,7 @@ from services.gateway.storage.offer_store import (
     list_offers,
     list_versions,
 )
+from services.gateway.usecases.audited import offer_act
 from services.gateway.usecases.change_offer_status import change_offer_status
 from services.gateway.usecases.create_offer import create_offer
 from services.gateway.usecases.publish_offer_version import publish_offer_version
@@ -43,7 +44,7 @@ async def post_offer(body: OfferBody, request: Request, caller: Admin, wired: Wi
     content = read_version(body.draft(), allow_loopback_http=wired.allow_loopback_http)
     fallback_url = check_fallback_url(body.fallback_url, allow_loopback_http=wired.allow_loopback_http)
 
-    async def effect(session: Session) -> OfferAnswer:
+    async def effect(session: Session) -> Done:
         offer, version = await create_offer(
             session,
             merchant_id=body.merchant_id,
@@ -52,7 +53,7 @@ async def post_offer(body: OfferBody, request: Request, caller: Admin, wired: Wi
             content=content,
             now=wired.clock.now(),
         )
-        return OfferAnswer.of(offer, version)
+        return Done(OfferAnswer.of(offer, version), offer_act(None, (offer, version)))
 
     return await perform_once(request, caller, effect, status=201)
 
@@ -87,7 +88,7 @@ async def get_offer(offer_id: PathId, caller: OfferReader, wired: Wired) -> Offe
         offer = await find_offer(session, offer_id)
         if offer is None:
             raise NotInCatalogue("offer")
-        return await _with_version(session, offer, caller)
+        return OfferAnswer.of(offer, await _current_version(session, offer), with_margin=caller.role != "affiliate")
 
 
 @offers_router.post("/{offer_id}/versions", status_code=201, response_model=OfferAnswer)
@@ -96,8 +97,8 @@ async def post_version(offer_id: PathId, body: VersionBody, request: Request, ca
     content = read_version(body.draft(), allow_loopback_http=wired.allow_loopback_http)
     amend = _amendment(body, allow_loopback_http=wired.allow_loopback_http)
 
-    async def effect(session: Session) -> OfferAnswer:
-        offer, version = await publish_offer_version(
+    async def effect(session: Session) -> Done:
+        change = await publish_offer_version(
             session,
             offer_id=offer_id,
             merchant_id=body.merchant_id,
@@ -105,7 +106,7 @@ async def post_version(offer_id: PathId, body: VersionBody, request: Request, ca
             amend=amend,
             now=wired.clock.now(),
         )
-        return OfferAnswer.of(offer, version)
+        return Done(OfferAnswer.of(*change.after), offer_act(change.before, change.after))
 
     return await perform_once(request, caller, effect, status=201)
 
@@ -158,18 +159,21 @@ async def end_offer(offer_id: PathId, request: Request, caller: Admin, wired: Wi
 async def _change_status(
     offer_id: int, wanted: OfferStatus, request: Request, caller: Principal, wired: Wired
 ) -> Response:
-    async def effect(session: Session) -> OfferAnswer:
-        offer = await change_offer_status(session, offer_id=offer_id, wanted=wanted, now=wired.clock.now())
-        return await _with_version(session, offer, caller)
+    async def effect(session: Session) -> Done:
+        change = await change_offer_status(session, offer_id=offer_id, wanted=wanted, now=wired.clock.now())
+        version = await _current_version(session, change.after)
+        assert change.before is not None
+        act = offer_act((change.before, version), (change.after, version))
+        return Done(OfferAnswer.of(change.after, version), act)
 
     return await perform_once(request, caller, effect)
 
 
-async def _with_version(session: Session, offer: Offer, caller: Principal) -> OfferAnswer:
+async def _current_version(session: Session, offer: Offer) -> OfferVersion:
     version = (await find_current_versions(session, [offer])).get(offer.offer_id)
     if version is None:
         raise NotInCatalogue("offer")
-    return OfferAnswer.of(offer, version, with_margin=caller.role != "affiliate")
+    return version
 
 
 def _amendment(body: VersionBody, *, allow_loopback_http: bool) -> Callable[[Offer], Offer]:

@@ -7,10 +7,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from services.gateway.api.callers import Admin, Wired
-from services.gateway.api.idempotency import perform_once
+from services.gateway.api.idempotency import Done, perform_once
 from services.gateway.domain.parties import Affiliate, Merchant, PartyStatus
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.party_store import find_affiliate, find_merchant, list_affiliates, list_merchants
+from services.gateway.usecases.audited import affiliate_act, merchant_act
 from services.gateway.usecases.change_party_status import change_affiliate_status, change_merchant_status
 from services.gateway.usecases.create_affiliate import create_affiliate
 from services.gateway.usecases.create_merchant import create_merchant
@@ -59,8 +60,9 @@ def after_id(cursor: str | None) -> int:
 async def post_merchant(body: PartyBody, request: Request, caller: Admin, wired: Wired) -> Response:
     """Take a merchant into the network."""
 
-    async def effect(session: Session) -> PartyAnswer:
-        return PartyAnswer.of(await create_merchant(session, name=body.name, now=wired.clock.now()))
+    async def effect(session: Session) -> Done:
+        merchant = await create_merchant(session, name=body.name, now=wired.clock.now())
+        return Done(PartyAnswer.of(merchant), merchant_act(None, merchant))
 
     return await perform_once(request, caller, effect, status=201)
 
@@ -90,8 +92,9 @@ async def get_merchant(merchant_id: PathId, caller: Admin, wired: Wired) -> Part
 async def post_affiliate(body: PartyBody, request: Request, caller: Admin, wired: Wired) -> Response:
     """Take an affiliate into the network."""
 
-    async def effect(session: Session) -> PartyAnswer:
-        return PartyAnswer.of(await create_affiliate(session, name=body.name, now=wired.clock.now()))
+    async def effect(session: Session) -> Done:
+        affiliate = await create_affiliate(session, name=body.name, now=wired.clock.now())
+        return Done(PartyAnswer.of(affiliate), affiliate_act(None, affiliate))
 
     return await perform_once(request, caller, effect, status=201)
 
@@ -144,9 +147,10 @@ async def reinstate_affiliate(affiliate_id: PathId, request: Request, caller: Ad
 async def _become_merchant(
     request: Request, caller: Admin, wired: Wired, merchant_id: int, wanted: PartyStatus
 ) -> Response:
-    async def effect(session: Session) -> PartyAnswer:
+    async def effect(session: Session) -> Done:
         now = wired.clock.now()
-        return PartyAnswer.of(await change_merchant_status(session, merchant_id=merchant_id, wanted=wanted, now=now))
+        change = await change_merchant_status(session, merchant_id=merchant_id, wanted=wanted, now=now)
+        return Done(PartyAnswer.of(change.after), merchant_act(change.before, change.after))
 
     try:
         return await perform_once(request, caller, effect)
@@ -157,9 +161,10 @@ async def _become_merchant(
 async def _become_affiliate(
     request: Request, caller: Admin, wired: Wired, affiliate_id: int, wanted: PartyStatus
 ) -> Response:
-    async def effect(session: Session) -> PartyAnswer:
+    async def effect(session: Session) -> Done:
         now = wired.clock.now()
-        return PartyAnswer.of(await change_affiliate_status(session, affiliate_id=affiliate_id, wanted=wanted, now=now))
+        change = await change_affiliate_status(session, affiliate_id=affiliate_id, wanted=wanted, now=now)
+        return Done(PartyAnswer.of(change.after), affiliate_act(change.before, change.after))
 
     try:
         return await perform_once(request, caller, effect)

@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Request, Response
 
 from services.gateway.domain.refusals import CatalogueConflict, NotInCatalogue
+from shared.runtime.audit_denials import note_refusal
 from shared.runtime.http_app import request_id_of
 from shared.runtime.problem import Problem, conflict, not_found, problem_response
 
@@ -14,6 +15,7 @@ def install_refusals(app: FastAPI) -> None:
 
 
 def _respond(request: Request, problem: Problem) -> Response:
+    note_refusal(request, problem)
     status, headers, body = problem_response(problem, request_id_of(request.scope))
     response = Response(body, status_code=status)
     response.raw_headers = headers

@@ -7,6 +7,7 @@ from typing import Final, Literal
 from services.gateway.domain.api_keys import KEY_ROLES, KeyRole
 
 Owner = Literal["gateway", "clicks", "conversions", "commissions"]
+OWNERS: Final[tuple[Owner, ...]] = ("gateway", "clicks", "conversions", "commissions")
 Metering = Literal["none", "address", "key"]
 """What a request counts against: nothing, its client address, or its API key."""
 
@@ -126,6 +127,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST /v1/enrolments/{enrolment_id}/end",
     ),
     *_keyed("gateway", AFFILIATE, "POST /v1/offers/{offer_id}/applications"),
+    *(route for owner in OWNERS for route in _keyed(owner, ADMIN, f"GET /v1/audit/{owner}")),
     *_keyed("clicks", AFFILIATE, "GET /v1/links"),
     *_keyed("clicks", ADMIN | AFFILIATE | FINANCE, "GET /v1/clicks"),
     *_keyed(

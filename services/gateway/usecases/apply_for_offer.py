@@ -8,10 +8,11 @@ from services.gateway.domain.refusals import CatalogueConflict, NotInCatalogue
 from services.gateway.storage.enrolment_store import insert_application, lock_enrolment_of, store_enrolment
 from services.gateway.storage.offer_store import find_offer
 from services.gateway.usecases.publish_catalogue import publish_enrolment
+from shared.kernel.changed import Changed
 from shared.runtime.database import Session
 
 
-async def apply_for_offer(session: Session, *, offer_id: int, affiliate_id: int, now: datetime) -> Enrolment:
+async def apply_for_offer(session: Session, *, offer_id: int, affiliate_id: int, now: datetime) -> Changed[Enrolment]:
     """The affiliate's enrolment, applied for and published; one that is applied for already stays as it is.
 
     Raises NotInCatalogue, CatalogueConflict for an offer that is not active, or when approved already.
@@ -34,4 +35,4 @@ async def apply_for_offer(session: Session, *, offer_id: int, affiliate_id: int,
         await store_enrolment(session, applied)
     if is_new or applied is not enrolment:
         await publish_enrolment(session, applied, now)
-    return applied
+    return Changed(None if is_new else enrolment, applied)

@@ -4,7 +4,9 @@ from datetime import datetime
 
 from services.gateway.domain.api_keys import key_role_of
 from services.gateway.storage.key_store import insert_key, lock_bootstrap
+from services.gateway.usecases.audited import key_issued_act
 from services.gateway.usecases.issue_key import new_key
+from shared.runtime.audit import Author, record_act
 from shared.runtime.database import Session
 
 
@@ -15,4 +17,7 @@ async def bootstrap_admin_key(session: Session, *, spelling: str, now: datetime)
     if await lock_bootstrap(session):
         return False
     key = new_key(spelling, role="admin", merchant_id=None, affiliate_id=None, label="bootstrap", now=now)
-    return await insert_key(session, key)
+    if not await insert_key(session, key):
+        return False
+    await record_act(session, Author.operator("BOOTSTRAP_ADMIN_KEY_FILE"), key_issued_act(key), now=now)
+    return True

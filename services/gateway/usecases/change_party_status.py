@@ -12,10 +12,13 @@ from services.gateway.storage.party_store import (
     store_merchant_status,
 )
 from services.gateway.usecases.publish_catalogue import publish_affiliate, publish_merchant
+from shared.kernel.changed import Changed
 from shared.runtime.database import Session
 
 
-async def change_merchant_status(session: Session, *, merchant_id: int, wanted: PartyStatus, now: datetime) -> Merchant:
+async def change_merchant_status(
+    session: Session, *, merchant_id: int, wanted: PartyStatus, now: datetime
+) -> Changed[Merchant]:
     """The merchant with its new status, published; as it was when it has that status already.
 
     Suspended: its API keys open nothing, and new clicks on its offers are flagged. What was clicked before still
@@ -24,16 +27,17 @@ async def change_merchant_status(session: Session, *, merchant_id: int, wanted: 
     merchant = await lock_merchant(session, merchant_id)
     if merchant is None:
         raise NotInCatalogue("merchant")
-    if merchant.status != wanted:
-        merchant = replace(merchant, status=wanted)
-        await store_merchant_status(session, merchant)
-        await publish_merchant(session, merchant, now)
-    return merchant
+    if merchant.status == wanted:
+        return Changed(merchant, merchant)
+    changed = replace(merchant, status=wanted)
+    await store_merchant_status(session, changed)
+    await publish_merchant(session, changed, now)
+    return Changed(merchant, changed)
 
 
 async def change_affiliate_status(
     session: Session, *, affiliate_id: int, wanted: PartyStatus, now: datetime
-) -> Affiliate:
+) -> Changed[Affiliate]:
     """The affiliate with its new status, published; as it was when it has that status already.
 
     Suspended: its API keys open nothing, and its new clicks are flagged as unenrolled. What it earned, and what was
@@ -42,8 +46,9 @@ async def change_affiliate_status(
     affiliate = await lock_affiliate(session, affiliate_id)
     if affiliate is None:
         raise NotInCatalogue("affiliate")
-    if affiliate.status != wanted:
-        affiliate = replace(affiliate, status=wanted)
-        await store_affiliate_status(session, affiliate)
-        await publish_affiliate(session, affiliate, now)
-    return affiliate
+    if affiliate.status == wanted:
+        return Changed(affiliate, affiliate)
+    changed = replace(affiliate, status=wanted)
+    await store_affiliate_status(session, changed)
+    await publish_affiliate(session, changed, now)
+    return Changed(affiliate, changed)

@@ -6,10 +6,13 @@ from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus, advan
 from services.gateway.domain.refusals import NotInCatalogue
 from services.gateway.storage.enrolment_store import lock_enrolment, store_enrolment
 from services.gateway.usecases.publish_catalogue import publish_enrolment
+from shared.kernel.changed import Changed
 from shared.runtime.database import Session
 
 
-async def decide_enrolment(session: Session, *, enrolment_id: int, wanted: EnrolmentStatus, now: datetime) -> Enrolment:
+async def decide_enrolment(
+    session: Session, *, enrolment_id: int, wanted: EnrolmentStatus, now: datetime
+) -> Changed[Enrolment]:
     """The enrolment after the decision, published; as it was when it stands so already.
 
     Raises NotInCatalogue (also for another merchant's), CatalogueConflict where the table has no such step.
@@ -21,4 +24,4 @@ async def decide_enrolment(session: Session, *, enrolment_id: int, wanted: Enrol
     if decided is not enrolment:
         await store_enrolment(session, decided)
         await publish_enrolment(session, decided, now)
-    return decided
+    return Changed(enrolment, decided)

@@ -7,11 +7,12 @@ from services.gateway.storage.enrolment_store import insert_application, lock_en
 from services.gateway.storage.offer_store import find_offer
 from services.gateway.storage.party_store import find_affiliate
 from services.gateway.usecases.publish_catalogue import publish_enrolment
+from shared.kernel.changed import Changed
 from shared.kernel.errors import InvalidValue
 from shared.runtime.database import Session
 
 
-async def enrol_affiliate(session: Session, *, offer_id: int, affiliate_id: int, now: datetime) -> Enrolment:
+async def enrol_affiliate(session: Session, *, offer_id: int, affiliate_id: int, now: datetime) -> Changed[Enrolment]:
     """The enrolment, approved from now on and published; as it was when approved already.
 
     Raises InvalidValue for an unknown offer or affiliate.
@@ -21,7 +22,7 @@ async def enrol_affiliate(session: Session, *, offer_id: int, affiliate_id: int,
         raise InvalidValue("offer_id", "offer_unknown", "names no offer")
     if await find_affiliate(session, affiliate_id) is None:
         raise InvalidValue("affiliate_id", "affiliate_unknown", "names no affiliate")
-    await insert_application(
+    is_new = await insert_application(
         session, offer_id=offer_id, affiliate_id=affiliate_id, merchant_id=offer.merchant_id, now=now
     )
     enrolment = await lock_enrolment_of(session, offer_id=offer_id, affiliate_id=affiliate_id)
@@ -30,4 +31,4 @@ async def enrol_affiliate(session: Session, *, offer_id: int, affiliate_id: int,
     if approved is not enrolment:
         await store_enrolment(session, approved)
         await publish_enrolment(session, approved, now)
-    return approved
+    return Changed(None if is_new else enrolment, approved)

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from services.gateway.domain.offers import Offer, OfferVersion, VersionContent, following_version
 from services.gateway.domain.refusals import NotInCatalogue
-from services.gateway.storage.offer_store import insert_version, lock_offer, store_offer
+from services.gateway.storage.offer_store import find_version, insert_version, lock_offer, store_offer
 from services.gateway.usecases.publish_catalogue import publish_offer
+from shared.kernel.changed import Changed
 from shared.kernel.errors import InvalidValue
 from shared.runtime.database import Session
 
@@ -20,8 +21,8 @@ async def publish_offer_version(
     content: VersionContent,
     amend: Callable[[Offer], Offer],
     now: datetime,
-) -> tuple[Offer, OfferVersion]:
-    """The offer at its next version, both published; clicks before this moment keep the old one (I10).
+) -> Changed[tuple[Offer, OfferVersion]]:
+    """The offer at its next version, both published, and as it was; clicks before this moment keep the old one (I10).
 
     merchant_id: as the caller believes it, or None. amend: what else changes of the offer (name, fallback URL).
     Raises NotInCatalogue, CatalogueConflict for an ended offer, InvalidValue for another merchant.
@@ -32,11 +33,13 @@ async def publish_offer_version(
     if merchant_id not in (None, offer.merchant_id):
         raise InvalidValue("merchant_id", "merchant_fixed", "an offer stays its merchant's")
     number = following_version(offer)
-    offer = replace(amend(offer), current_version=number, changed_at=now)
+    last = await find_version(session, offer_id=offer_id, version=offer.current_version)
+    assert last is not None  # the foreign key's other end
+    before, offer = (offer, last), replace(amend(offer), current_version=number, changed_at=now)
     version = OfferVersion(
         offer_id=offer_id, version=number, merchant_id=offer.merchant_id, content=content, created_at=now
     )
     await insert_version(session, version)
     await store_offer(session, offer)
     await publish_offer(session, offer, now, new_versions=[version])
-    return offer, version
+    return Changed(before, (offer, version))

@@ -30,7 +30,7 @@ async def test_tables_with_a_tenant_force_a_policy_with_check(conversions: Conve
         " WHERE c.relkind IN ('r', 'p') AND n.nspname = 'public' AND a.attname IN ('merchant_id', 'affiliate_id')"
     )
 
-    assert len(tables) == 10
+    assert len(tables) == 11
     assert all(table["relrowsecurity"] and table["relforcerowsecurity"] for table in tables)
     policies = await conversions.rows("SELECT * FROM pg_policies WHERE policyname = 'tenant'")
     assert {policy["tablename"] for policy in policies} == {table["name"] for table in tables}

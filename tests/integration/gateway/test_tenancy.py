@@ -19,6 +19,7 @@ TENANT_TABLES = (
     "enrolment_interval",
     "api_key",
     "idempotency_record",
+    "audit_entry",
 )
 
 
