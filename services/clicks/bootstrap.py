@@ -20,9 +20,10 @@ from services.clicks.storage.retention_store import retention_step
 from services.clicks.usecases.answer_click import ClickDesk
 from shared.contracts.topics import CATALOGUE, CLICKS
 from shared.kernel.clock import Clock
+from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer
-from shared.runtime.database import Database
+from shared.runtime.database import Database, Session
 from shared.runtime.event_log.choice import build_event_source, build_publisher
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.keyring import Keyring
@@ -58,13 +59,15 @@ class Api:
     intake: Database
     tenants: Database
     staff: Database
+    audit: Database
+    denials: DenialLog
 
     async def close(self) -> None:
         """Let go of every connection, the broker's first."""
         if self.kafka is not None:
             await self.kafka.stop()
         await self.outbox.close()
-        for database in (self.intake, self.tenants, self.staff):
+        for database in (self.intake, self.tenants, self.staff, self.audit):
             await database.close()
 
 
@@ -100,6 +103,7 @@ def build_api(settings: ClicksSettings) -> Api:
         else None
     )
     outbox = OutboxClickSink(intake)
+    audit = Database(url, role="clicks_staff", pool_size=1, name="clicks-audit")
     recorder = ClickRecorder([outbox] if kafka is None else [KafkaClickSink(kafka), outbox])
     return Api(
         clock=clock,
@@ -122,6 +126,8 @@ def build_api(settings: ClicksSettings) -> Api:
         intake=intake,
         tenants=Database(url, role="clicks_api", name="clicks-api"),
         staff=Database(url, role="clicks_staff", pool_size=2, name="clicks-staff"),
+        audit=audit,
+        denials=DenialLog(audit, _exists, clock),
     )
 
 
@@ -157,6 +163,11 @@ def build_worker(settings: ClicksSettings) -> Worker:
         ),
         database=database,
     )
+
+
+async def _exists(_session: Session, _object_type: str, _object_id: str) -> bool:
+    """No route here names one thing of a tenant's by its id."""
+    return False
 
 
 def _required(path: Path | None, name: str) -> Path:

@@ -1,5 +1,6 @@
 """The HTTP process: the redirect in front, `/v1/links` and `/v1/clicks` behind it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from services.clicks.api.links import links_router
 from services.clicks.api.redirect import REDIRECT_PREFIX
 from services.clicks.bootstrap import Api, build_api
 from services.clicks.settings import ClicksSettings
+from shared.runtime.audit_routes import audit_router
 from shared.runtime.build_info import show_build
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.health import Health
@@ -32,14 +34,16 @@ def build_app(settings: ClicksSettings, health: Health) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
+        app.state.denials = api.denials
         async with background(_tasks(api), health):
             yield
-        await api.recorder.close()
+        await asyncio.gather(api.recorder.close(), api.denials.close())
         await api.close()
 
     routers = [
         links_router(api.catalogue, api.clock, link_base=settings.link_base),
         clicks_router(api.tenants, api.staff),
+        audit_router("clicks", api.staff),
     ]
     json_routes = create_app(title="clicks", settings=settings, health=health, routers=routers, lifespan=lifespan)
     redirect = api.redirect
@@ -62,6 +66,7 @@ def _tasks(api: Api) -> dict[str, Callable[[], Awaitable[None]]]:
         "click keyring": api.click_keyring.run,
         "principal keyring": api.principal_keyring.run,
         "click recorder": api.recorder.run,
+        "audit of denials": api.denials.run,
     }
     if api.kafka is not None:
         tasks["kafka"] = partial(_connect, api.kafka)

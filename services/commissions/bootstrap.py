@@ -6,12 +6,14 @@ from typing import Final
 from services.commissions.consumers.catalogue import CatalogueHandler
 from services.commissions.consumers.conversions import ConversionsHandler
 from services.commissions.settings import CommissionsSettings
+from services.commissions.storage.foreign import exists
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.count_waiting import count_waiting
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.watch_ledger import LedgerWatch
 from shared.contracts.topics import CATALOGUE, CONVERSIONS
 from shared.kernel.clock import Clock
+from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer
 from shared.runtime.database import Database, Session
@@ -35,12 +37,14 @@ class Api:
 
     tenants: Database
     staff: Database
+    audit: Database
+    denials: DenialLog
     principal_keyring: Keyring
     principal_verifier: PrincipalVerifier
 
     async def close(self) -> None:
         """Let go of every connection."""
-        for database in (self.tenants, self.staff):
+        for database in (self.tenants, self.staff, self.audit):
             await database.close()
 
 
@@ -64,9 +68,12 @@ def build_api(settings: CommissionsSettings) -> Api:
         raise ValueError("PRINCIPAL_KEYRING_FILE is not set")
     url = settings.database_url("commissions")
     keyring = Keyring.load(settings.principal_keyring_file)
+    audit = Database(url, role="commissions_staff", pool_size=1, name="commissions-audit")
     return Api(
         tenants=Database(url, role="commissions_api", name="commissions-api"),
         staff=Database(url, role="commissions_staff", name="commissions-staff"),
+        audit=audit,
+        denials=DenialLog(audit, exists, clock_from(settings.clock_file)),
         principal_keyring=keyring,
         principal_verifier=PrincipalVerifier(keyring, audience="commissions"),
     )

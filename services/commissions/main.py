@@ -10,6 +10,7 @@ from services.commissions.api import balances, commissions, ledger, statements
 from services.commissions.api.desk import Desk
 from services.commissions.bootstrap import Api, build_api
 from services.commissions.settings import CommissionsSettings
+from shared.runtime.audit_routes import audit_router
 from shared.runtime.build_info import show_build
 from shared.runtime.clock import clock_from
 from shared.runtime.health import Health
@@ -37,12 +38,16 @@ def app_of(api: Api, settings: CommissionsSettings, health: Health) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
         app.state.desk = Desk(clock_from(settings.clock_file), api.tenants, api.staff)
-        async with background({"principal keyring": api.principal_keyring.run}, health):
+        app.state.denials = api.denials
+        tasks = {"principal keyring": api.principal_keyring.run, "audit of denials": api.denials.run}
+        async with background(tasks, health):
             yield
+        await api.denials.close()
         await api.close()
 
     health.add_check("database", check_database)
-    return create_app(title="commissions", settings=settings, health=health, routers=ROUTERS, lifespan=lifespan)
+    routers = (*ROUTERS, audit_router("commissions", api.staff))
+    return create_app(title="commissions", settings=settings, health=health, routers=routers, lifespan=lifespan)
 
 
 def main() -> None:

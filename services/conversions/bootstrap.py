@@ -9,6 +9,7 @@ from services.conversions.consumers.catalogue_feed import CatalogueFeed
 from services.conversions.consumers.click_index import ClickIndexHandler
 from services.conversions.domain.catalogue import Catalogue
 from services.conversions.settings import ConversionsSettings
+from services.conversions.storage.foreign import exists
 from services.conversions.storage.retention_store import Limits, retention_step
 from services.conversions.usecases.add_click_details import add_missed_details
 from services.conversions.usecases.approve_validated import approve_validated
@@ -18,6 +19,7 @@ from services.conversions.usecases.postback_group import GROUPS_IN_FLIGHT_MAX, P
 from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
 from shared.contracts.topics import CATALOGUE, CLICKS
 from shared.kernel.personal_values import Screen
+from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer, Handler
 from shared.runtime.database import Database
@@ -41,6 +43,7 @@ class Api:
     """What the HTTP process works with."""
 
     desk: Desk
+    denials: DenialLog
     follower: ProjectionFollower
     principal_keyring: Keyring
     principal_verifier: PrincipalVerifier
@@ -74,6 +77,7 @@ def build_api(settings: ConversionsSettings) -> Api:
     intake = Database(url, role="conversions_intake", pool_size=GROUPS_IN_FLIGHT_MAX + 3, name="conversions-intake")
     tenants = Database(url, role="conversions_api", name="conversions-api")
     staff = Database(url, role="conversions_staff", pool_size=3, name="conversions-staff")
+    audit = Database(url, role="conversions_staff", pool_size=1, name="conversions-audit")
     catalogue = Catalogue()
     sealing_keyring = Keyring.load(_required(settings.sealing_keyring_file, "SEALING_KEYRING_FILE"))
     principal_keyring = Keyring.load(_required(settings.principal_keyring_file, "PRINCIPAL_KEYRING_FILE"))
@@ -94,10 +98,11 @@ def build_api(settings: ConversionsSettings) -> Api:
     )
     return Api(
         desk=desk,
+        denials=DenialLog(audit, exists, clock),
         follower=follower,
         principal_keyring=principal_keyring,
         principal_verifier=PrincipalVerifier(principal_keyring, audience="conversions"),
-        databases=(intake, tenants, staff),
+        databases=(intake, tenants, staff, audit),
     )
 
 

@@ -12,6 +12,7 @@ from services.conversions.api import conversion_actions, conversions, credential
 from services.conversions.api.postback_door import POSTBACK_PATH, PostbackDoor
 from services.conversions.bootstrap import Api, build_api
 from services.conversions.settings import ConversionsSettings
+from shared.runtime.audit_routes import audit_router
 from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
@@ -35,12 +36,14 @@ def app_of(api: Api, settings: ConversionsSettings, health: Health) -> ASGIApp:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
         app.state.desk = api.desk
+        app.state.denials = api.denials
         async with background(_tasks(api), health):
             yield
-        await asyncio.gather(api.desk.rejected.write(), return_exceptions=True)
+        await asyncio.gather(api.desk.rejected.write(), api.denials.close(), return_exceptions=True)
         await api.close()
 
-    json_routes = create_app(title="conversions", settings=settings, health=health, routers=ROUTERS, lifespan=lifespan)
+    routers = (*ROUTERS, audit_router("conversions", api.desk.staff))
+    json_routes = create_app(title="conversions", settings=settings, health=health, routers=routers, lifespan=lifespan)
     door = PostbackDoor(api.desk)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -60,6 +63,7 @@ def _tasks(api: Api) -> dict[str, Callable[[], Awaitable[None]]]:
         "click keyring": api.desk.click_keyring.run,
         "sealing keyring": api.desk.sealing_keyring.run,
         "principal keyring": api.principal_keyring.run,
+        "audit of denials": api.denials.run,
     }
 
 

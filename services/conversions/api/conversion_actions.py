@@ -9,10 +9,11 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.conversions.api.conversion_answers import conversion_answer
 from services.conversions.api.desk import desk_of
-from services.conversions.api.perform_once import perform_once
+from services.conversions.api.perform_once import Done, perform_once
 from services.conversions.domain.conversion import Actor, Conversion
 from services.conversions.domain.reason_codes import parse_reason_code
 from services.conversions.domain.transitions import Action, Status, TransitionRefused
+from services.conversions.usecases.audited import conversion_act
 from services.conversions.usecases.change_conversion import (
     AdjustmentConflict,
     Requested,
@@ -126,12 +127,14 @@ async def _change(
         orjson.dumps([request.url.path, event, None if body is None else body.model_dump(mode="json")])
     ).digest()
 
-    async def act(session: Session) -> bytes:
-        conversion = await lock_target(session, ref, event=event, merchant_id=caller.merchant_id, screen=desk.screen)
-        return conversion_answer(await effect(session, conversion), caller).model_dump_json().encode("utf-8")
+    async def change(session: Session) -> Done:
+        before = await lock_target(session, ref, event=event, merchant_id=caller.merchant_id, screen=desk.screen)
+        after = await effect(session, before)
+        answer = conversion_answer(after, caller).model_dump_json().encode("utf-8")
+        return Done(answer, conversion_act(before, after))
 
     try:
-        return await perform_once(desk, caller, key, act, asked_hash=asked_hash)
+        return await perform_once(request, caller, key, change, asked_hash=asked_hash)
     except ConversionNotFound:
         raise not_found("conversion_not_found", "There is no such conversion.") from None
     except TransitionRefused as refusal:

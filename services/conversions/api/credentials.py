@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from services.conversions.api.conversions import database_for, read_id
 from services.conversions.api.desk import Desk, desk_of
-from services.conversions.api.perform_once import Act, perform_once
+from services.conversions.api.perform_once import Done, Effect, perform_once
 from services.conversions.storage.credential_store import CredentialRow, list_credentials
 from services.conversions.usecases.manage_credentials import (
     CIDRS_MAX,
@@ -24,6 +24,7 @@ from services.conversions.usecases.manage_credentials import (
     rotate_credential,
     withdraw_credential,
 )
+from shared.runtime.audit import Act
 from shared.runtime.database import Session
 from shared.runtime.http_app import PathId, PlainText, StrictModel, StrictRoute
 from shared.runtime.idempotency_key import idempotency_key
@@ -74,7 +75,7 @@ async def create_credential(
     if caller.merchant_id is None:
         await _require_merchant(desk, merchant_id)
 
-    async def act(session: Session) -> Issued:
+    async def issue(session: Session) -> tuple[Issued, Act]:
         return await issue_credential(
             session,
             desk.sealing_keyring,
@@ -85,7 +86,7 @@ async def create_credential(
             now=desk.clock.now(),
         )
 
-    return await _issue_once(request, caller, key, body, act)
+    return await _issue_once(request, caller, key, body, issue)
 
 
 @router.get("")
@@ -106,12 +107,12 @@ async def rotate(
     """A new secret; the old one stays valid for 24 hours."""
     desk, wanted = _desk(request, caller, merchant_id), _credential_id(credential_id)
 
-    async def act(session: Session) -> Issued:
+    async def issue(session: Session) -> tuple[Issued, Act]:
         return await rotate_credential(
             session, desk.sealing_keyring, merchant_id=merchant_id, credential_id=wanted, now=desk.clock.now()
         )
 
-    return await _issue_once(request, caller, key, None, act)
+    return await _issue_once(request, caller, key, None, issue)
 
 
 @router.delete("/{credential_id}", status_code=204)
@@ -121,11 +122,11 @@ async def revoke(
     """Valid no more, at once."""
     desk, wanted = _desk(request, caller, merchant_id), _credential_id(credential_id)
 
-    async def act(session: Session) -> bytes:
-        await withdraw_credential(session, merchant_id=merchant_id, credential_id=wanted, now=desk.clock.now())
-        return b""
+    async def withdraw(session: Session) -> Done:
+        act = await withdraw_credential(session, merchant_id=merchant_id, credential_id=wanted, now=desk.clock.now())
+        return Done(b"", act)
 
-    return await _once(request, caller, key, None, act, status=204)
+    return await _once(request, caller, key, None, withdraw, status=204)
 
 
 def _desk(request: Request, caller: Principal, merchant_id: int) -> Desk:
@@ -163,13 +164,14 @@ async def _issue_once(
     caller: Principal,
     key: str | None,
     body: CredentialBody | None,
-    issue: Callable[[Session], Awaitable[Issued]],
+    issue: Callable[[Session], Awaitable[tuple[Issued, Act]]],
 ) -> Response:
-    async def act(session: Session) -> bytes:
-        issued = await issue(session)
-        return _answer(issued.row).model_copy(update={"secret": issued.secret}).model_dump_json().encode("utf-8")
+    async def effect(session: Session) -> Done:
+        issued, act = await issue(session)
+        answer = _answer(issued.row).model_copy(update={"secret": issued.secret})
+        return Done(answer.model_dump_json().encode("utf-8"), act)
 
-    return await _once(request, caller, key, body, act, status=201, holds_secret=True)
+    return await _once(request, caller, key, body, effect, status=201, holds_secret=True)
 
 
 async def _once(
@@ -177,7 +179,7 @@ async def _once(
     caller: Principal,
     key: str | None,
     body: CredentialBody | None,
-    act: Act,
+    effect: Effect,
     *,
     status: int,
     holds_secret: bool = False,
@@ -186,10 +188,10 @@ async def _once(
     asked = [request.method, request.url.path, None if body is None else body.model_dump(mode="json")]
     try:
         response = await perform_once(
-            desk,
+            request,
             caller,
             key,
-            act,
+            effect,
             asked_hash=hashlib.sha256(orjson.dumps(asked)).digest(),
             status=status,
             holds_secret=holds_secret,

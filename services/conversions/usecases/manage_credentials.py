@@ -1,4 +1,7 @@
-"""Issue, rotate and revoke the credentials merchants sign their postbacks with. A secret is shown once."""
+"""Issue, rotate and revoke the credentials merchants sign their postbacks with. A secret is shown once.
+
+Each gives the act that the caller appends to the audit chain, last in its transaction.
+"""
 
 import secrets
 from collections.abc import Sequence
@@ -18,8 +21,14 @@ from services.conversions.storage.credential_store import (
     revoke_credential,
 )
 from services.conversions.storage.sealing import seal
+from services.conversions.usecases.audited import (
+    credential_issued_act,
+    credential_revoked_act,
+    credential_rotated_act,
+)
 from shared.kernel.errors import InvalidValue, TributaryError
 from shared.kernel.ids import new_id
+from shared.runtime.audit import Act
 from shared.runtime.database import Session
 from shared.runtime.keyring import Keyring
 
@@ -52,31 +61,35 @@ async def issue_credential(
     name: str,
     cidrs: Sequence[str],
     now: datetime,
-) -> Issued:
+) -> tuple[Issued, Act]:
     """A new credential. Raises InvalidValue for a bad network, or when the merchant has CREDENTIALS_MAX already."""
     if len(await list_credentials(session, merchant_id, now)) >= CREDENTIALS_MAX:
         raise InvalidValue("kind", "credentials_too_many", f"a merchant has at most {CREDENTIALS_MAX} credentials")
-    return await _issue(session, keyring, merchant_id, kind, name, _read_networks(cidrs), now, replaces_id=None)
+    issued = await _issue(session, keyring, merchant_id, kind, name, _read_networks(cidrs), now, replaces_id=None)
+    return issued, credential_issued_act(issued.row)
 
 
 async def rotate_credential(
     session: Session, keyring: Keyring, *, merchant_id: int, credential_id: UUID, now: datetime
-) -> Issued:
+) -> tuple[Issued, Act]:
     """A new secret in place of an old one, which stays valid for OLD_SECRET_HOURS. Raises CredentialNotFound."""
     old = await lock_credential(session, merchant_id=merchant_id, credential_id=credential_id, now=now)
     if old is None:
         raise CredentialNotFound("no such credential")
     until = now + timedelta(hours=OLD_SECRET_HOURS)
-    await end_credential(session, old.id, valid_until=min(until, old.valid_until or until))
-    return await _issue(session, keyring, merchant_id, old.kind, old.name, old.cidrs, now, replaces_id=old.id)
+    until = min(until, old.valid_until or until)
+    await end_credential(session, old.id, valid_until=until)
+    issued = await _issue(session, keyring, merchant_id, old.kind, old.name, old.cidrs, now, replaces_id=old.id)
+    return issued, credential_rotated_act(old, issued.row, valid_until=until)
 
 
-async def withdraw_credential(session: Session, *, merchant_id: int, credential_id: UUID, now: datetime) -> None:
+async def withdraw_credential(session: Session, *, merchant_id: int, credential_id: UUID, now: datetime) -> Act:
     """End a credential at once. Raises CredentialNotFound."""
     old = await lock_credential(session, merchant_id=merchant_id, credential_id=credential_id, now=now)
     if old is None:
         raise CredentialNotFound("no such credential")
     await revoke_credential(session, old.id, now=now)
+    return credential_revoked_act(old, revoked_at=now)
 
 
 async def _issue(

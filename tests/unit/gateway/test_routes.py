@@ -19,6 +19,8 @@ from services.gateway.domain.routes import (
     RouteTable,
     roles_by_route,
 )
+from shared.runtime.audit_routes import audit_router
+from shared.runtime.database import Database
 from shared.runtime.strict_route import BODY_BYTES_MAX
 
 TABLE = RouteTable(ROUTES)
@@ -35,7 +37,9 @@ def test_every_route_is_found_by_its_path(route: Route) -> None:
 
 
 def test_our_own_routes_are_exactly_those_of_the_table() -> None:
-    routers = (front_page_router, parties_router, offers_router, enrolments_router, keys_router)
+    unconnected = Database("postgresql://nobody@/nothing", role="gateway_staff")
+    audit = audit_router("gateway", unconnected)
+    routers = (front_page_router, parties_router, offers_router, enrolments_router, keys_router, audit)
     served = {
         (method, route.path)
         for router in routers
