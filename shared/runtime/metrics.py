@@ -32,6 +32,7 @@ LABELS: Final[dict[str, str]] = {
     "attributed_by": "what credited a conversion: click_id, or none",
     "consumer": "a consumer's name, such as commissions.conversions",
     "currency": "ISO 4217 code",
+    "fate": "what became of a denial on its way into the audit chain: written, ordinary, summed_up, lost",
     "home": "where clicks become durable: kafka, outbox",
     "keyring": "a keyring file's name without its ending: click, principal, sealing",
     "kind": "kind of a ledger transaction: accrual, approval, adjustment, reversal",
