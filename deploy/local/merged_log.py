@@ -7,6 +7,8 @@ import threading
 from pathlib import Path
 from typing import IO
 
+from shared.runtime.tracing import TRACE_LOGGER
+
 FILE_BYTES_MAX = 5_000_000
 LINE_BYTES_MAX = 16_384
 NAME_WIDTH = 18
@@ -89,12 +91,13 @@ def readable(line: str) -> str:
 
 
 def is_routine(line: str) -> bool:
-    """Requests that went well are kept in the files; on the terminal they would bury what matters."""
-    if not line.startswith("{") or '"http_request"' not in line:
+    """Requests that went well, and steps of traces, are kept in the files; on the terminal they would bury the rest."""
+    if not line.startswith("{") or ('"http_request"' not in line and f'"{TRACE_LOGGER}"' not in line):
         return False
     with contextlib.suppress(ValueError, AttributeError):
         entry = json.loads(line)
-        return entry.get("event") == "http_request" and int(entry.get("status", 500)) < 400
+        is_success = entry.get("event") == "http_request" and int(entry.get("status", 500)) < 400
+        return is_success or entry.get("logger") == TRACE_LOGGER
     return False
 
 

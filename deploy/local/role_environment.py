@@ -12,7 +12,9 @@ from deploy.local.problem import PlainProblem
 from deploy.local.roles import PUBLIC_PORT_DEFAULT, PUBLIC_ROLE, ROLES, SERVICES, Role, SecretFile, producers_read_by
 
 LOOPBACK: Final = "127.0.0.1"
-PASSED_ON: Final = frozenset({"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LOG_LEVEL", "TRIBUTARY_CLOCK"})
+PASSED_ON: Final = frozenset(
+    {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LOG_LEVEL", "TRACE_SAMPLE_RATIO", "TRIBUTARY_CLOCK"}
+)
 """What of the caller's environment every process may see; secrets of the caller's shell are none of their business."""
 
 PASSED_ON_PREFIXES: Final = ("PYTHON", "OTEL_", "TRIBUTARY_", *(f"{service.upper()}_" for service in SERVICES))

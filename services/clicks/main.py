@@ -22,6 +22,7 @@ from shared.runtime.http_observer import new_request_id
 from shared.runtime.logging import configure_logging, get_logger
 from shared.runtime.problem import send_problem, unavailable
 from shared.runtime.process import background, run_api
+from shared.runtime.tracing import configure_tracing
 
 _log = get_logger(__name__)
 
@@ -86,6 +87,7 @@ def main() -> None:
     settings = ClicksSettings()
     configure_logging("clicks", "api", level=settings.log_level)
     show_build("clicks", "api")
+    configure_tracing(settings)
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 

@@ -6,6 +6,7 @@ from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
+from shared.runtime.tracing import configure_tracing
 
 
 def main() -> None:
@@ -13,6 +14,7 @@ def main() -> None:
     settings = ClicksSettings()
     configure_logging("clicks", "worker", level=settings.log_level)
     show_build("clicks", "worker")
+    configure_tracing(settings)
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)
     health.add_check("catalogue", worker.catalogue.health)

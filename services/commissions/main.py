@@ -17,6 +17,7 @@ from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import background, run_api
+from shared.runtime.tracing import configure_tracing
 
 ROUTERS: Final = (commissions.router, balances.router, statements.router, ledger.router)
 
@@ -55,6 +56,7 @@ def main() -> None:
     settings = CommissionsSettings()
     configure_logging("commissions", "api", level=settings.log_level)
     show_build("commissions", "api")
+    configure_tracing(settings)
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 

@@ -6,6 +6,7 @@ from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
+from shared.runtime.tracing import configure_tracing
 
 
 def main() -> None:
@@ -13,6 +14,7 @@ def main() -> None:
     settings = CommissionsSettings()
     configure_logging("commissions", "worker", level=settings.log_level)
     show_build("commissions", "worker")
+    configure_tracing(settings)
     worker, health = build_worker(settings), Health()
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,

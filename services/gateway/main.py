@@ -27,6 +27,7 @@ from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging, get_logger
 from shared.runtime.process import background, run_api
+from shared.runtime.tracing import configure_tracing
 
 BOOTSTRAP_RETRY_SECONDS: Final = 0.5
 
@@ -100,6 +101,7 @@ def main() -> None:
     settings = GatewaySettings()
     configure_logging("gateway", "api", level=settings.log_level)
     show_build("gateway", "api")
+    configure_tracing(settings)
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 

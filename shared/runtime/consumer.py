@@ -18,7 +18,7 @@ from shared.kernel.clock import Clock
 from shared.runtime import dead_letter
 from shared.runtime.backoff import Outage, pause
 from shared.runtime.consumer_watch import ConsumerWatch, reaching_the_log
-from shared.runtime.database import Database, is_connection_lost, sqlstate_of
+from shared.runtime.database import Database, forget_after_commit, is_connection_lost, sqlstate_of
 from shared.runtime.event_log.interface import Batch, EventSource, Received, StatedStop
 from shared.runtime.event_log.positions import Positions
 from shared.runtime.failpoint import failpoint
@@ -231,6 +231,7 @@ class Consumer:
             except Exception as error:
                 if is_connection_lost(error):
                     raise
+                forget_after_commit(session)
                 failure = _reason(error)
             now = self._clock.now()
             if failure is None:

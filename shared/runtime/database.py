@@ -158,6 +158,11 @@ def after_commit(session: Session, act: Callable[[], None]) -> None:
     session.info.setdefault(_AFTER_COMMIT, []).append(act)
 
 
+def forget_after_commit(session: AsyncSession) -> None:
+    """Drop what was to be told, after a roll-back to a savepoint."""
+    session.info.pop(_AFTER_COMMIT, None)
+
+
 async def _set_tenant(session: AsyncSession, tenant: Tenant) -> None:
     connection = await session.connection()
     await connection.exec_driver_sql(

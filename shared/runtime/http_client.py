@@ -5,6 +5,7 @@ The proxy is aiohttp (six times httpx's rate) with the target taken as encoded a
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -18,6 +19,7 @@ from yarl import URL
 from shared.runtime.http_observer import request_id_of
 from shared.runtime.logging import get_logger
 from shared.runtime.problem import Problem, bad_request, body_too_large, send_problem, unavailable, upstream_timeout
+from shared.runtime.tracing import TRACE_HEADER
 
 CONNECT_SECONDS: Final = 2.0
 """For a free connection and its handshake; a service that cannot be reached is known as soon."""
@@ -46,7 +48,12 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _IDENTITY: Final = frozenset({"tributary-principal", "forwarded", "x-real-ip", "x-request-id", "x-tenant", "via"})
 _IDENTITY_PREFIXES: Final = ("x-user-", "x-tenant-", "x-forwarded-", "x-original-", "x-rewrite-", "tributary-internal-")
-_ANSWER_OURS: Final = frozenset({"date", "server", "x-request-id"})
+TOLD_HEADERS: Final = (("x-request-id", "service_request_id"), (TRACE_HEADER.decode("ascii"), "trace_id"))
+"""What a service's answer tells the proxy alone, and how it is called in the request's log line: the id under which
+the service itself logged the request, and the trace it turned out to belong to."""
+
+_TOLD: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_ANSWER_OURS: Final = frozenset({"date", "server", *(name for name, _ in TOLD_HEADERS)})
 """The gateway's server writes its own."""
 
 _log = get_logger(__name__)
@@ -154,6 +161,7 @@ class RawProxy:
                     "headers": _answer_headers(answer.raw_headers),
                 }
                 has_begun = True
+                _keep_what_is_told(scope, answer.headers)
                 await send(start)
                 await _pass_answer(answer, send)
                 return answer.status
@@ -225,6 +233,16 @@ def _request_headers(
 def _answer_headers(raw_headers: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     dropped = _HOP_BY_HOP | _ANSWER_OURS | _named_by_connection(raw_headers)
     return [(name.lower(), value) for name, value in raw_headers if name.lower().decode("latin-1") not in dropped]
+
+
+def _keep_what_is_told(scope: Scope, headers: Mapping[str, str]) -> None:
+    """Put what the service tells of the request where the observer finds it, for the request's log line."""
+    own, told = request_id_of(scope), {}
+    for header, field in TOLD_HEADERS:
+        value = headers.get(header)
+        if value is not None and value != own and _TOLD.fullmatch(value):
+            told[field] = value
+    scope["state"]["told_by_service"] = told
 
 
 async def _pass_answer(answer: aiohttp.ClientResponse, send: Send) -> None:

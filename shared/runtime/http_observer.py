@@ -68,6 +68,7 @@ class RequestObserver:
     X-Request-Id of an answer is the request's id. One from outside is never taken over.
     hot_doors: plain ASGI applications by the path prefix they serve (`/c/`, `/postback`), asked before FastAPI, whose
     stack costs as much as a redirect. Their successes are counted but not logged: each leaves an event or a receipt.
+    Those of a trace that is kept are logged: the service behind the proxy says so (http_client.TOLD_HEADERS).
     """
 
     def __init__(self, app: ASGIApp, *, hot_doors: Mapping[str, ASGIApp] | None = None) -> None:
@@ -140,7 +141,8 @@ def _record(scope: Scope, status: int, duration_seconds: float) -> None:
     count, duration = _instruments(method, route, status)
     count.inc()
     duration.observe(duration_seconds)
-    if status < 400 and (route in _PROBES or "is_hot" in scope["state"]):
+    told: dict[str, str] = scope["state"].get("told_by_service", {})
+    if status < 400 and (route in _PROBES or ("is_hot" in scope["state"] and "trace_id" not in told)):
         return
     _log.info(
         "http_request",
@@ -149,6 +151,7 @@ def _record(scope: Scope, status: int, duration_seconds: float) -> None:
         status=status,
         duration_ms=round(duration_seconds * 1000, 2),
         request_id=request_id_of(scope),
+        **told,
     )
 
 

@@ -19,13 +19,23 @@ def _redact_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any])
     return event
 
 
+def _name_trace(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A request that belongs to no other trace is one of its own, under its request id."""
+    if "request_id" in event and "trace_id" not in event:
+        event["trace_id"] = event["request_id"]
+    return event
+
+
 def configure_logging(service: str, role: str, *, level: str = "INFO") -> None:
     """Log as JSON from here on. Each line carries service, role, level, logger and the instant in UTC.
+
+    Within a request also request_id, trace_id, and who asks once that is known.
 
     Output is pure ASCII (everything else escaped), so that one event is one line whatever a text contains.
     """
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _name_trace,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),

@@ -1,10 +1,13 @@
 """The environment that every process reads; each service's settings extend it."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+TRACE_RATIO_PRODUCTION: Final = 0.01
+"""One in a hundred: enough to follow what is common, and far from the limit of lines a second."""
 
 
 class ProcessSettings(BaseSettings):
@@ -15,6 +18,7 @@ class ProcessSettings(BaseSettings):
     environment: Literal["production", "local", "test"] = Field(default="production", validation_alias="TRIBUTARY_ENV")
     clock_file: Path | None = Field(default=None, validation_alias="TRIBUTARY_CLOCK")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    trace_sample_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65_535)
     broker: Literal["kafka", "embedded"] = "kafka"
@@ -49,6 +53,13 @@ class ProcessSettings(BaseSettings):
         if url is None:
             raise ValueError(f"DATABASE_URL_{service.upper()} is not set")
         return url.get_secret_value()
+
+    @property
+    def trace_ratio(self) -> float:
+        """The share of traces that logs and spans tell of: TRACE_SAMPLE_RATIO, else all of them outside production."""
+        if self.trace_sample_ratio is not None:
+            return self.trace_sample_ratio
+        return TRACE_RATIO_PRODUCTION if self.environment == "production" else 1.0
 
     @property
     def log_identity(self) -> str:

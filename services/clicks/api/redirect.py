@@ -7,16 +7,18 @@ import orjson
 from starlette.types import Message, Receive, Scope, Send
 
 from services.clicks.api.client_address import ClientAddresses
-from services.clicks.clients.click_recorder import ClickRecorder
+from services.clicks.clients.click_recorder import ClickRecorder, Recorded
 from services.clicks.domain.catalogue import OfferPlan
 from services.clicks.domain.link_query import read_link_query
 from services.clicks.domain.visitor import is_visitor_token
 from services.clicks.usecases.answer_click import AnsweredClick, ClickDesk, Visit
 from shared.kernel.ids import ID_MAX
+from shared.kernel.trace import trace_id_of_click
 from shared.runtime.failpoint import failpoint
 from shared.runtime.http_observer import new_request_id
 from shared.runtime.metrics import counter, histogram
-from shared.runtime.problem import method_not_allowed, not_found, send_problem
+from shared.runtime.problem import Headers, method_not_allowed, not_found, send_problem
+from shared.runtime.tracing import TRACE_HEADER, keeps, tell
 
 REDIRECT_PREFIX: Final = "/c/"
 VISITOR_COOKIE: Final = "trb_visitor"
@@ -102,13 +104,14 @@ class RedirectDoor:
             await _redirect(send, plan, self._desk.preview(plan, visit))
             return
         click = self._desk.answer(plan, visit)
-        await self._recorder.record(click.event)
+        recorded = await self._recorder.record(click.event)
+        told = _tell(plan, click, recorded)
         if visit.query.wants_json:
             _JSON.inc()
-            await self._send_json(send, click, self._cookie(click, visit, headers))
+            await self._send_json(send, click, [*self._cookie(click, visit, headers), *told])
         else:
             _REDIRECTED.inc()
-            await _redirect(send, plan, click.location, self._cookie(click, visit, headers))
+            await _redirect(send, plan, click.location, [*self._cookie(click, visit, headers), *told])
         _SECONDS.observe(time.perf_counter() - started)
         failpoint("click.after_302")
 
@@ -126,38 +129,52 @@ class RedirectDoor:
             visitor_token=_visitor_token(headers.cookie) if query.consent is True else None,
         )
 
-    def _cookie(self, click: AnsweredClick, visit: Visit, headers: _Headers) -> bytes | None:
+    def _cookie(self, click: AnsweredClick, visit: Visit, headers: _Headers) -> Headers:
         """A new visitor's cookie, or the end of one whose consent was withdrawn."""
         if click.new_visitor_token is not None:
-            return f"{VISITOR_COOKIE}={click.new_visitor_token}{self._cookie_attributes}".encode("ascii")
+            cookie = f"{VISITOR_COOKIE}={click.new_visitor_token}{self._cookie_attributes}"
+            return [(b"set-cookie", cookie.encode("ascii"))]
         if visit.query.consent is False and VISITOR_COOKIE in headers.cookie:
-            return f"{VISITOR_COOKIE}={self._cookie_end}".encode("ascii")
-        return None
+            return [(b"set-cookie", f"{VISITOR_COOKIE}={self._cookie_end}".encode("ascii"))]
+        return []
 
-    async def _send_json(self, send: Send, click: AnsweredClick, cookie: bytes | None) -> None:
+    async def _send_json(self, send: Send, click: AnsweredClick, more: Headers) -> None:
         body = orjson.dumps({"click_id": click.click_id, "landing_url": click.location})
         headers = [
             (b"content-type", b"application/json"),
             (b"content-length", str(len(body)).encode("ascii")),
             _NO_STORE,
             _NO_INDEX,
+            *more,
         ]
-        if cookie is not None:
-            headers.append((b"set-cookie", cookie))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
 
-async def _redirect(send: Send, plan: OfferPlan, location: str, cookie: bytes | None = None) -> None:
+def _tell(plan: OfferPlan, click: AnsweredClick, recorded: Recorded) -> Headers:
+    """Log the click if its trace is kept, and give the header that tells the gateway to."""
+    trace_id = trace_id_of_click(click.click_id)
+    if not keeps(trace_id):
+        return []
+    tell(
+        "click_answered",
+        trace_id=trace_id,
+        event_id=str(click.event.event_id),
+        offer_id=plan.offer.offer_id,
+        recorded=recorded.value,
+    )
+    return [(TRACE_HEADER, trace_id.encode("ascii"))]
+
+
+async def _redirect(send: Send, plan: OfferPlan, location: str, more: Headers | None = None) -> None:
     headers = [
         (b"location", location.encode("ascii")),
         _NO_STORE,
         (b"referrer-policy", plan.version.referrer_policy),
         _NO_INDEX,
         _NO_LENGTH,
+        *(more or ()),
     ]
-    if cookie is not None:
-        headers.append((b"set-cookie", cookie))
     await send({"type": "http.response.start", "status": 302, "headers": headers})
     await send(_EMPTY)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -19,10 +20,12 @@ from shared.contracts.events import encode_event
 from shared.contracts.topics import COMMISSIONS
 from shared.kernel.ids import derived_id, new_id
 from shared.kernel.money import Money
+from shared.kernel.trace import trace_id_of_click
 from shared.runtime.database import Session, after_commit
 from shared.runtime.failpoint import failpoint
 from shared.runtime.metrics import counter
 from shared.runtime.outbox import OutgoingEvent, append
+from shared.runtime.tracing import keeps, tell
 
 _transactions = counter(
     "ledger", unit="transactions", meaning="Ledger transactions posted, by kind of posting", labels=["kind"]
@@ -78,6 +81,7 @@ async def write_posting(session: Session, applied: Sequence[AppliedVersion], *, 
     await append(session, [_announcement(version, each, block) for version, each in posted])
     failpoint("commissions.after_block_before_commit")
     after_commit(session, lambda: _count([each for _, each in posted]))
+    _tell_once_committed(session, posted, block)
     return len(transactions)
 
 
@@ -87,6 +91,28 @@ def _count(posted: Sequence[Posted]) -> None:
         moved = abs(each.after.commission.amount_minor - each.before.commission.amount_minor)
         _transactions.labels(kind).inc()
         _moved.labels(kind, each.after.commission.currency).inc(moved)
+
+
+def _tell_once_committed(session: Session, posted: Sequence[tuple[AppliedVersion, Posted]], block: Block) -> None:
+    """A log line for each posting whose click's trace is kept."""
+    for applied, each in posted:
+        click_id = applied.version.event.click_id
+        trace_id = "" if click_id is None else trace_id_of_click(click_id)
+        if trace_id and keeps(trace_id):
+            after_commit(
+                session,
+                partial(
+                    tell,
+                    "commission_posted",
+                    trace_id=trace_id,
+                    kind=each.transaction.kind.value,
+                    commission_id=str(each.transaction.commission_id),
+                    conversion_id=str(each.transaction.conversion_id),
+                    conversion_version=each.transaction.conversion_version,
+                    transaction_id=str(each.transaction.transaction_id),
+                    block_number=block.number,
+                ),
+            )
 
 
 def _step(applied: AppliedVersion) -> StepRow:

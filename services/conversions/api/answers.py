@@ -7,7 +7,9 @@ import orjson
 
 from services.conversions.domain.outcomes import Outcome, outcome_document
 from services.conversions.usecases.answer import Answer
+from services.conversions.usecases.judge_postback import Submission
 from shared.runtime.problem import FieldError, Headers, Problem, unavailable
+from shared.runtime.tracing import TRACE_HEADER, keeps
 
 _DETAILS: Final = {
     Outcome.MALFORMED: "Some fields are not valid.",
@@ -71,6 +73,13 @@ def encode_answer(answer: Answer, request_id: str) -> tuple[int, Headers, bytes]
         (b"x-request-id", request_id.encode("ascii")),
     ]
     return answer.http_status, headers, body
+
+
+def trace_header(submission: Submission, answer: Answer) -> Headers:
+    """What tells the gateway to log the request under its click's trace: refusals, and traces that are kept."""
+    if submission.claim is None or (answer.is_taken and not keeps(submission.trace_id)):
+        return []
+    return [(TRACE_HEADER, submission.trace_id.encode("ascii"))]
 
 
 def not_now() -> Problem:

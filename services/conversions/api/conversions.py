@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from services.conversions.api.answers import encode_answer, full_document, not_now
+from services.conversions.api.answers import encode_answer, full_document, not_now, trace_header
 from services.conversions.api.conversion_answers import (
     ConversionAnswer,
     VersionAnswer,
@@ -93,7 +93,7 @@ async def _answer_one(request: Request, desk: Desk, submission: Submission) -> R
     answers = await _record(desk, [submission])
     status, headers, encoded = encode_answer(answers[0], request_id_of(request.scope))
     response = Response(encoded, status_code=status)
-    response.raw_headers = headers
+    response.raw_headers = [*headers, *trace_header(submission, answers[0])]
     return response
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from services.conversions.api.answers import encode_answer, not_now, outcome_problem
+from services.conversions.api.answers import encode_answer, not_now, outcome_problem, trace_header
 from services.conversions.api.client_address import find_client_address
 from services.conversions.api.desk import Desk
 from services.conversions.api.postback_sender import RawPostback, Sender, SenderUnknown, identify
@@ -24,7 +24,7 @@ from shared.kernel.ids import new_id
 from shared.runtime.failpoint import failpoint
 from shared.runtime.http_observer import new_request_id
 from shared.runtime.metrics import counter, histogram
-from shared.runtime.problem import Problem, method_not_allowed, send_problem
+from shared.runtime.problem import Headers, Problem, method_not_allowed, send_problem
 from shared.runtime.strict_route import BODY_BYTES_MAX, read_body
 
 POSTBACK_PATH: Final = "/postback"
@@ -59,7 +59,7 @@ class PostbackDoor:
                 raise method_not_allowed(["GET", "POST"])
             if not self._desk.is_ready:
                 raise not_now()
-            answer = await self._accept(scope, receive, request_id)
+            answer, told = await self._accept(scope, receive, request_id)
         except Problem as problem:
             _count(problem.status)
             await send_problem(send, problem, request_id)
@@ -71,12 +71,13 @@ class PostbackDoor:
             raise
         _count(answer.http_status)
         status, headers, body = encode_answer(answer, request_id)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, *told]})
         await send({"type": "http.response.body", "body": body})
         _seconds.observe(time.perf_counter() - started)
         failpoint("postback.after_answer")
 
-    async def _accept(self, scope: Scope, receive: Receive, request_id: str) -> Answer:
+    async def _accept(self, scope: Scope, receive: Receive, request_id: str) -> tuple[Answer, Headers]:
+        """The answer, and what to tell the gateway of it."""
         raw, is_too_large = await _read(scope, receive, self._desk)
         now = self._desk.clock.now()
         try:
@@ -97,7 +98,7 @@ class PostbackDoor:
             answers = await self._desk.group.record([submission])
         except PostbacksUnavailable:
             raise not_now() from None
-        return answers[0]
+        return answers[0], trace_header(submission, answers[0])
 
     def _submission(
         self, sender: Sender, raw: RawPostback, request_id: str, now: datetime, *, is_too_large: bool

@@ -14,6 +14,7 @@ from services.conversions.domain.postback import Postback, parse_postback, scree
 from shared.kernel.click_id import Click, ClickFlags, ClickIdInvalid, read_click_id, verify_click_id
 from shared.kernel.errors import InvalidValue
 from shared.kernel.personal_values import Screen
+from shared.kernel.trace import ClickTrace, trace_of_click
 
 _CLICK_ID_OUTCOMES: Final = {
     "click_id_malformed": Outcome.CLICK_ID_MALFORMED,
@@ -64,6 +65,7 @@ class ClickClaim:
     spelling: str
     click: Click
     version: OfferVersion | None
+    trace: ClickTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Submission:
         """A test by the merchant's word, or by the click's own mark."""
         by_click = self.claim is not None and bool(self.claim.click.flags & ClickFlags.TEST)
         return by_click or (self.postback is not None and self.postback.is_test)
+
+    @property
+    def trace_id(self) -> str:
+        """The trace of its click; without one it is a trace of its own, under its request's id."""
+        return self.arrival.request_id if self.claim is None else self.claim.trace.trace_id
 
 
 def refused(arrival: Arrival, outcome: Outcome, fault: FieldFault | None = None) -> Submission:
@@ -127,9 +134,9 @@ def _verify(postback: Postback, catalogue: Catalogue, click_secrets: Mapping[int
         return None
     click_id = read_click_id(postback.click_id)
     click = verify_click_id(click_id, click_secrets)
-    return ClickClaim(
-        click_id, postback.click_id.lower(), click, catalogue.find_version(click.offer_id, click.offer_version)
-    )
+    spelling = postback.click_id.lower()
+    version = catalogue.find_version(click.offer_id, click.offer_version)
+    return ClickClaim(click_id, spelling, click, version, trace_of_click(spelling))
 
 
 def _is_foreign(claim: ClickClaim, postback: Postback, catalogue: Catalogue) -> bool:

@@ -13,6 +13,7 @@ from shared.runtime.database import Database, is_connection_lost, sqlstate_of
 from shared.runtime.failpoint import failpoint
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter, gauge
+from shared.runtime.tracing import keeps, tell
 
 GATHER_SECONDS: Final = 0.002
 """How long the first of a group waits for company."""
@@ -124,10 +125,28 @@ class PostbackGroup:
         _grouped.inc(len(submissions))
         for answer in answers:
             count_outcome(answer)
+        _tell(submissions, answers)
         for waiting in group:
             mine, answers = answers[: len(waiting.submissions)], answers[len(waiting.submissions) :]
             if not waiting.done.done():
                 waiting.done.set_result(mine)
+
+
+def _tell(submissions: Sequence[Submission], answers: Sequence[Answer]) -> None:
+    """Log what was committed: refusals, and whatever belongs to a trace that is kept."""
+    for submission, answer in zip(submissions, answers, strict=True):
+        if answer.is_taken and not keeps(submission.trace_id):
+            continue
+        tell(
+            "postback_answered",
+            trace_id=submission.trace_id,
+            request_id=submission.arrival.request_id,
+            receipt_id=str(submission.arrival.receipt_id),
+            conversion_id=None if answer.conversion_id is None else str(answer.conversion_id),
+            outcome=answer.outcome.label,
+            status=answer.status,
+            duplicate=answer.duplicate,
+        )
 
 
 def _fail(group: Sequence[_Waiting]) -> None:

@@ -1,6 +1,7 @@
 """Every version of a conversion leaves here: its row, its line on the trail and its event, together."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from services.conversions.domain.conversion import Change, Conversion
 from services.conversions.storage.conversion_store import insert_versions, update_conversions
@@ -12,25 +13,50 @@ from shared.contracts.topics import CONVERSIONS
 from shared.kernel.click_id import spell_click_id
 from shared.kernel.ids import new_id
 from shared.kernel.money import Money
-from shared.runtime.database import Session
+from shared.kernel.trace import trace_id_of_click
+from shared.runtime.database import Session, after_commit
 from shared.runtime.outbox import OutgoingEvent, append
+from shared.runtime.tracing import keeps, tell
 
 
 async def record_changes(session: Session, changes: Sequence[Change]) -> None:
     """Record the next versions of conversions that the caller has locked. Several of one conversion: in order."""
     if changes:
+        events = [conversion_changed(change) for change in changes]
         await update_conversions(session, changes)
         await insert_versions(session, changes)
-        await append(session, [outgoing_event(change) for change in changes])
+        await append(session, [_outgoing(change, event) for change, event in zip(changes, events, strict=True)])
         states = [change.after for change in changes]
         count_versions(session, states, decided=[c.after for c in changes if c.change == "attributed"])
+        _tell_once_committed(session, events)
 
 
 def outgoing_event(change: Change, *, spelling: str | None = None) -> OutgoingEvent:
     """The event that tells of a change, with the whole state after it. spelling: of its click ID, if at hand."""
-    state = change.after
-    event = conversion_changed(change, spelling)
-    return OutgoingEvent(CONVERSIONS, str(state.id).encode("ascii"), event.event_id, encode_event(event))
+    return _outgoing(change, conversion_changed(change, spelling))
+
+
+def _outgoing(change: Change, event: ConversionChangedV1) -> OutgoingEvent:
+    return OutgoingEvent(CONVERSIONS, str(change.after.id).encode("ascii"), event.event_id, encode_event(event))
+
+
+def _tell_once_committed(session: Session, events: Sequence[ConversionChangedV1]) -> None:
+    """A log line for each version of a conversion whose click's trace is kept."""
+    traced = [(trace_id_of_click(event.click_id), event) for event in events if event.click_id is not None]
+    for trace_id, event in [(trace_id, event) for trace_id, event in traced if keeps(trace_id)]:
+        after_commit(
+            session,
+            partial(
+                tell,
+                "conversion_changed",
+                trace_id=trace_id,
+                event_id=str(event.event_id),
+                conversion_id=event.conversion_id,
+                version=event.version,
+                change=event.change,
+                status=event.status,
+            ),
+        )
 
 
 def conversion_changed(change: Change, spelling: str | None = None) -> ConversionChangedV1:

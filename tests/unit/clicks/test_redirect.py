@@ -6,8 +6,10 @@ from ipaddress import ip_network
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from shared.kernel.click_id import ClickFlags
+from shared.kernel.trace import trace_of_click
 from tests.factories.clicks import (
     FIREFOX,
     NOON,
@@ -20,6 +22,7 @@ from tests.factories.clicks import (
     suspended_affiliate,
     suspended_merchant,
 )
+from tests.factories.tracing import keeping_traces
 
 
 async def test_a_click_is_redirected_with_a_click_id_that_says_what_happened() -> None:
@@ -322,3 +325,22 @@ async def test_the_shopper_arrives_while_no_home_takes_clicks() -> None:
 
     house.verify(answer.click_id)
     assert [event.click_id for event in house.events] == [answer.click_id]
+
+
+async def test_a_click_of_a_kept_trace_is_logged_without_its_click_id_and_told_to_the_gateway() -> None:
+    house = RedirectHouse()
+
+    with keeping_traces(0.0), capture_logs() as logs:
+        answer = await house.ask()
+    assert (logs, answer.header("tributary-trace")) == ([], None)
+
+    with keeping_traces(1.0), capture_logs() as logs:
+        answers = [await house.ask(), await house.ask("/c/1/3?format=json")]
+
+    click_ids = [answers[0].click_id, json.loads(answers[1].body)["click_id"]]
+    traces = [trace_of_click(click_id).trace_id for click_id in click_ids]
+    assert [answer.header("tributary-trace") for answer in answers] == traces
+    assert [(line["event"], line["trace_id"], line["recorded"]) for line in logs] == [
+        ("click_answered", trace_id, "durable") for trace_id in traces
+    ]
+    assert not any(click_id in str(logs) for click_id in click_ids)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
+from structlog.testing import capture_logs
 
 from shared.runtime.http_client import HttpCallFailed, HttpClient, RawProxy
 from shared.runtime.http_observer import RequestObserver
@@ -83,7 +84,7 @@ async def gateway(
     async with serve(service) as upstream_port, RawProxy() as proxy:
         gate = Gate(proxy, upstream_url or f"http://127.0.0.1:{upstream_port}", timeout_seconds)
         async with (
-            serve(RequestObserver(gate)) as port,
+            serve(RequestObserver(gate, hot_doors={"/hot": gate})) as port,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
         ):
             yield client, gate
@@ -249,3 +250,32 @@ async def test_our_own_client_bounds_time_and_size_and_follows_nothing() -> None
     with pytest.raises(HttpCallFailed, match="unreachable"):
         await client.request("GET", CLOSED_PORT_URL)
     await client.close()
+
+
+async def test_what_a_service_tells_of_a_hot_request_is_logged_and_goes_no_further() -> None:
+    trace_id, request_id = "5" * 32, "6" * 32
+    told: list[tuple[bytes, bytes]] = []
+
+    async def service(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0"), *told]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def ask() -> tuple[httpx.Response, list[Any]]:
+        with capture_logs() as logs:
+            answer = await client.get("/hot")
+        return answer, [line for line in logs if line["event"] == "http_request"]
+
+    async with gateway(service=service) as (client, _):
+        assert (await ask())[1] == []
+
+        told[:] = [(b"x-request-id", request_id.encode())]
+        assert (await ask())[1] == []
+
+        told[:] = [(b"x-request-id", request_id.encode()), (b"tributary-trace", trace_id.encode())]
+        answer, (line,) = await ask()
+        assert (line["trace_id"], line["service_request_id"]) == (trace_id, request_id)
+        assert line["request_id"] == answer.headers["x-request-id"] != request_id
+        assert "tributary-trace" not in answer.headers
+
+        told[:] = [(b"tributary-trace", b'5" injected')]
+        assert (await ask())[1] == []
