@@ -158,7 +158,7 @@ def after_commit(session: Session, act: Callable[[], None]) -> None:
     session.info.setdefault(_AFTER_COMMIT, []).append(act)
 
 
-def forget_after_commit(session: AsyncSession) -> None:
+def forget_after_commit(session: Session) -> None:
     """Drop what was to be told, after a roll-back to a savepoint."""
     session.info.pop(_AFTER_COMMIT, None)
 
