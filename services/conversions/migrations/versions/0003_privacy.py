@@ -166,6 +166,7 @@ _ERASURES = (
         for statement in (
             f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
             f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY",
+            f"CREATE POLICY tenant ON {table} TO conversions_api USING ({_OWN}) WITH CHECK ({_OWN})",
             f"CREATE POLICY everything ON {table} TO {_READERS} USING (true) WITH CHECK (true)",
         )
     ),
