@@ -6,7 +6,14 @@ from dataclasses import asdict
 import typer
 
 from deploy.cli.finding import Verdict
-from deploy.cli.machine_checks import check_disk, check_keys, check_ports, check_python
+from deploy.cli.machine_checks import (
+    check_disk,
+    check_folder,
+    check_kafka_program,
+    check_keys,
+    check_ports,
+    check_python,
+)
 from deploy.cli.network_checks import check_network
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, print_json, print_table
 from deploy.cli.place import state_folder
@@ -18,7 +25,9 @@ def doctor(as_json: JsonOption = False) -> None:
     findings = [
         check_python(),
         *check_ports(state, environment),
+        check_folder(state),
         check_disk(state),
+        *check_kafka_program(environment),
         *check_keys(state, environment),
         *check_network(state),
     ]

@@ -1,5 +1,6 @@
 """What the doctor asks of the machine: Python, ports, disk, key files. Needs nothing to run."""
 
+import os
 import shutil
 import stat
 import sys
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from deploy.cli.finding import Finding, fail, ok, warn
+from deploy.local.kafka_install import KafkaUnavailable, cache_folder, find_java, has_kafka
 from deploy.local.ports import is_free
 from deploy.local.role_environment import LOOPBACK
 from deploy.local.roles import PUBLIC_PORT_DEFAULT, PUBLIC_ROLE, ROLES, SecretFile
-from deploy.local.secret_files import FILE_NAMES
+from deploy.local.secret_files import FILE_NAMES, KEYRINGS
 from deploy.local.state_folder import StateFolder
 from shared.runtime.keyring import Keyring, KeyringInvalid
 
@@ -20,7 +22,6 @@ DISK_FAIL_BYTES: Final = 1 << 30
 """PostgreSQL alone keeps up to a gigabyte of write-ahead log."""
 
 DISK_WARN_BYTES: Final = 5 << 30
-KEYRINGS: Final = (SecretFile.CLICK_KEYRING, SecretFile.PRINCIPAL_KEYRING, SecretFile.SEALING_KEYRING)
 
 
 def check_python() -> Finding:
@@ -60,6 +61,29 @@ def check_disk(state: StateFolder) -> Finding:
     if free < DISK_WARN_BYTES:
         return warn("disk", says, "Make room, or move TRIBUTARY_HOME.")
     return ok("disk", says)
+
+
+def check_folder(state: StateFolder) -> Finding:
+    """May we write where the state folder is, or will be?"""
+    place = next(folder for folder in (state.path, *state.path.parents) if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        return fail("folder", f"{place} cannot be written", "Set TRIBUTARY_HOME to a folder that can be.")
+    return ok("folder", f"{place} can be written")
+
+
+def check_kafka_program(environment: Mapping[str, str]) -> Iterator[Finding]:
+    """Could a Kafka of our own run here? Asked only where it is insisted on: `auto` does without."""
+    if environment.get("BROKER") != "kafka" or environment.get("KAFKA_BOOTSTRAP_SERVERS"):
+        return
+    try:
+        java = find_java()
+        yield ok("java", str(java))
+    except KafkaUnavailable as missing:
+        yield fail("java", missing.what, missing.remedy)
+    if has_kafka(cache_folder()) or shutil.which("mvn"):
+        yield ok("kafka", "fetched already" if has_kafka(cache_folder()) else "Maven will fetch it")
+    else:
+        yield fail("kafka", "not fetched yet, and Maven (`mvn`) is not installed", "Install Maven, or BROKER=embedded.")
 
 
 def check_keys(state: StateFolder, environment: Mapping[str, str]) -> Iterator[Finding]:

@@ -74,6 +74,11 @@ def cache_folder() -> Path:
     return (Path(root) if root else Path.home() / ".cache") / "tributary"
 
 
+def has_kafka(cache: Path) -> bool:
+    """Were Kafka's jars fetched already?"""
+    return (cache / f"kafka-{KAFKA_VERSION}").exists()
+
+
 def ensure_kafka(cache: Path, *, say: Say) -> Path:
     """The folder with Kafka's jars, downloaded with Maven the first time; `say` hears about progress.
 

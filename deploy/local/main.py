@@ -17,14 +17,14 @@ import typer
 from deploy.local.kafka_install import KafkaUnavailable, cache_folder, ensure_kafka, find_java, say_on_stderr
 from deploy.local.merged_log import MergedLog
 from deploy.local.postgres_home import forget_home
-from deploy.local.problem import PlainProblem
+from deploy.local.problem import PlainProblem, explain_os_error
 from deploy.local.role_environment import NetworkPlan
 from deploy.local.roles import SecretFile
 from deploy.local.secret_files import FILE_NAMES
 from deploy.local.seed import SeededNetwork, ensure_seeded
 from deploy.local.service_database import find_database_url
 from deploy.local.stack import Stack, checkout_folder
-from deploy.local.state_folder import StateFolder
+from deploy.local.state_folder import StateFolder, check_room
 from deploy.local.supervisor import StopRequested
 from deploy.local.welcome import welcome
 
@@ -124,6 +124,7 @@ def _run(
 ) -> int:
     """Start the network, do `act` with it running, stop it; gives what `act` gave, or 1."""
     state.create()
+    check_room(state.path)
     with state.lock():
         log = MergedLog(state.logs, silent=quiet)
         stack = Stack(state, checkout=checkout_folder(), log=log, caller=caller)
@@ -132,6 +133,8 @@ def _run(
             return act(stack, stack.start())
         except StopRequested:
             return 0
+        except OSError as error:
+            raise explain_os_error(error) from error
         finally:
             stack.supervisor.stop_all()
             state.address.unlink(missing_ok=True)

@@ -54,6 +54,7 @@ def server_user() -> OsUser | None:
     Where accounts cannot be added (a read-only /etc), `nobody` serves.
     """
     if os.geteuid() != 0:
+        _require_name(os.geteuid())
         return None
     with contextlib.suppress(KeyError):
         return _account(ACCOUNT)
@@ -101,6 +102,17 @@ def forget_home(state_folder: Path) -> None:
         shutil.rmtree(_socket_folder(root), ignore_errors=True)
         shutil.rmtree(root, ignore_errors=True)
         remembered.unlink()
+
+
+def _require_name(user_id: int) -> None:
+    """PostgreSQL asks the system who connects, by name."""
+    try:
+        pwd.getpwuid(user_id)
+    except KeyError:
+        raise PlainProblem(
+            f"The account that runs this (number {user_id}) has no name on this machine, and PostgreSQL needs one.",
+            "Run as an account of /etc/passwd, or give DATABASE_URL_* of a server elsewhere.",
+        ) from None
 
 
 def _account(name: str) -> OsUser:

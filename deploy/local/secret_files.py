@@ -6,14 +6,16 @@ import string
 from collections.abc import Mapping
 from pathlib import Path
 
+from deploy.local.problem import PlainProblem
 from deploy.local.roles import SecretFile
-from shared.runtime.keyring import create_keyring_file
+from shared.runtime.keyring import Keyring, KeyringInvalid, create_keyring_file
 
 ALPHABET = string.ascii_lowercase + string.digits
 KEY_ID_LENGTH = 8
 KEY_SECRET_LENGTH = 32
 PRIVACY_KEY_BYTES = 32
 
+KEYRINGS = (SecretFile.CLICK_KEYRING, SecretFile.PRINCIPAL_KEYRING, SecretFile.SEALING_KEYRING)
 FILE_NAMES: Mapping[SecretFile, str] = {
     SecretFile.CLICK_KEYRING: "click.json",
     SecretFile.PRINCIPAL_KEYRING: "principal.json",
@@ -41,6 +43,25 @@ def ensure_secret_files(folder: Path) -> dict[SecretFile, Path]:
                 create_keyring_file(path)
         paths[kind] = path
     return paths
+
+
+def check_secret_files(paths: Mapping[SecretFile, Path]) -> None:
+    """Can every process use them? Raises: PlainProblem that names the first one it cannot, and never its content."""
+    for kind, path in paths.items():
+        try:
+            if kind in KEYRINGS:
+                Keyring.load(path)
+                continue
+            fault = "" if path.read_bytes().strip() else "is empty"
+        except KeyringInvalid as invalid:
+            fault = f"cannot be used ({invalid})"
+        except OSError as error:
+            fault = f"cannot be read ({error.strerror})"
+        if fault:
+            raise PlainProblem(
+                f"The secret file {path} {fault}.",
+                "Restore it from the backup: a new one does not open what that one did.",
+            )
 
 
 def _write(path: Path, secret: str) -> None:

@@ -18,7 +18,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.provision import provision, provision_outside
 from deploy.local.role_environment import LOOPBACK, NetworkPlan, choose_ports, public_url
 from deploy.local.roles import PUBLIC_ROLE, ROLES, SERVICES, Role
-from deploy.local.secret_files import ensure_secret_files
+from deploy.local.secret_files import check_secret_files, ensure_secret_files
 from deploy.local.state_folder import StateFolder
 from deploy.local.supervisor import Member, Supervisor
 
@@ -50,6 +50,7 @@ class Stack:
         host = self._caller.get("HOST") or LOOPBACK
         ports = choose_ports(self._caller, host=host)
         secrets = ensure_secret_files(self.state.keys)
+        check_secret_files(secrets)
         broker = self._choose_broker()
         self.supervisor.say(f"event log: {broker.reason}")
         database_urls = self._start_engines(broker)

@@ -2,17 +2,20 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from deploy.local.problem import PlainProblem
+from deploy.local.problem import PlainProblem, explain_os_error
 
 DEFAULT_NAME = ".tributary"
 STOP_TIMEOUT_SECONDS = 40.0
 POLL_SECONDS = 0.1
+START_FREE_BYTES_MIN = 100 << 20
+"""What a network writes before its first request, and then some."""
 
 
 class AlreadyRunning(PlainProblem):
@@ -92,7 +95,10 @@ class StateFolder:
 
     def lock(self) -> IO[str]:
         """Hold the folder until the returned file is closed or we die. Raises: AlreadyRunning."""
-        file = (self.path / "supervisor.pid").open("a+")
+        try:
+            file = (self.path / "supervisor.pid").open("a+")
+        except OSError as error:
+            raise explain_os_error(error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -137,3 +143,14 @@ class StateFolder:
 
     def _read(self, path: Path) -> str:
         return path.read_text().strip() if path.exists() else ""
+
+
+def check_room(folder: Path) -> None:
+    """Is there room to start? Raises: PlainProblem. A disk that fills up later is for the doctor and the alerts."""
+    free = shutil.disk_usage(folder).free
+    if free < START_FREE_BYTES_MIN:
+        raise PlainProblem(
+            f"The disk is full: {free >> 20} MB free at {folder}, a network needs {START_FREE_BYTES_MIN >> 20} MB"
+            " to start.",
+            "Make room, or set TRIBUTARY_HOME to a folder with more.",
+        )

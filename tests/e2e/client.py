@@ -60,14 +60,15 @@ class Client:
         """Any request; path and query go out as they are. Whoever is told to slow down does, and asks again."""
         own = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         for _ in range(PATIENCE):
-            with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
-                response = client.request(
-                    method, self.public_url + path, content=body, headers={**own, **(headers or {})}
-                )
+            response = self._request(method, self.public_url + path, body, {**own, **(headers or {})})
             if response.status_code != 429:
                 break
             time.sleep(float(response.headers["Retry-After"]))
         return Answer(response.status_code, response.headers, response.text)
+
+    def _request(self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> httpx.Response:
+        with httpx.Client(timeout=TIMEOUT_SECONDS, trust_env=False) as client:
+            return client.request(method, url, content=body, headers=headers)
 
 
 class Shopper(Client):
