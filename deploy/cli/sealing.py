@@ -7,7 +7,9 @@ from uuid import UUID
 from deploy.cli.place import database_as
 from deploy.cli.progress import Progress
 from services.conversions.storage.credential_store import count_sealed_with
+from services.conversions.usecases.audited import credentials_resealed_act
 from services.conversions.usecases.reseal_credentials import reseal_batch
+from shared.runtime.audit import Author, record_act
 from shared.runtime.clock import SystemClock
 from shared.runtime.keyring import Keyring
 
@@ -28,16 +30,21 @@ async def count_sealed(key_id: int) -> int:
 
 async def reseal_all(keyring: Keyring) -> Resealed:
     """Seal anew, one transaction a batch, until none is left that another key sealed."""
-    resealed, after_id = 0, None
+    resealed: list[UUID] = []
     unreadable: list[UUID] = []
+    after_id: UUID | None = None
     async with database_as("conversions", "staff") as database:
         with Progress("resealed") as progress:
             while True:
+                now = SystemClock().now()
                 async with database.transaction() as session:
-                    batch = await reseal_batch(session, keyring, after_id=after_id, now=SystemClock().now())
+                    batch = await reseal_batch(session, keyring, after_id=after_id, now=now)
+                    if batch.resealed:
+                        act = credentials_resealed_act(keyring.signing.id, batch.resealed)
+                        await record_act(session, Author.operator("tributary keyring reseal"), act, now=now)
                 if batch.last_id is None:
-                    return Resealed(resealed, unreadable)
+                    return Resealed(len(resealed), unreadable)
                 after_id = batch.last_id
-                resealed += batch.resealed
+                resealed.extend(batch.resealed)
                 unreadable.extend(batch.unreadable)
-                progress.show(resealed)
+                progress.show(len(resealed))

@@ -4,10 +4,11 @@ Left out: order, customer and sub IDs, coupons and names of credentials, which m
 hashes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from services.conversions.domain.conversion import Conversion
 from services.conversions.storage.credential_store import CredentialRow
@@ -36,6 +37,12 @@ def credential_revoked_act(old: CredentialRow, *, revoked_at: datetime) -> Act:
     """A credential was ended at once."""
     state = _credential_state(old)
     return Act("postback_credential", str(old.id), state_hash(state), state_hash({**state, "revoked_at": revoked_at}))
+
+
+def credentials_resealed_act(key_id: int, credential_ids: Sequence[UUID]) -> Act:
+    """Credentials' secrets were sealed anew with a sealing key. Nothing that decides of them changed."""
+    after = state_hash({"key_id": key_id, "credential_ids": list(credential_ids)})
+    return Act("sealing_key", str(key_id), None, after)
 
 
 def _conversion_state(conversion: Conversion) -> Mapping[str, Any]:

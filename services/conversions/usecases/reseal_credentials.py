@@ -16,9 +16,9 @@ BATCH: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ResealedBatch:
-    """What became of one batch. unreadable: credentials whose seal does not open. last_id: None when all are done."""
+    """Which credentials were sealed anew, and whose seal does not open. last_id: None when all are done."""
 
-    resealed: int
+    resealed: tuple[UUID, ...]
     unreadable: tuple[UUID, ...]
     last_id: UUID | None
 
@@ -31,7 +31,7 @@ async def reseal_batch(session: Session, keyring: Keyring, *, after_id: UUID | N
     The secrets themselves do not change: no door has to read them again.
     """
     rows = await list_sealed_otherwise(session, keyring.signing.id, after_id=after_id, limit=BATCH)
-    unreadable = []
+    resealed, unreadable = [], []
     for row in rows:
         try:
             secret = unseal(keyring, row.sealed_secret, owner=row.id, now=now)
@@ -39,4 +39,5 @@ async def reseal_batch(session: Session, keyring: Keyring, *, after_id: UUID | N
             unreadable.append(row.id)
             continue
         await store_sealed_secret(session, row.id, seal(keyring, secret, owner=row.id))
-    return ResealedBatch(len(rows) - len(unreadable), tuple(unreadable), rows[-1].id if rows else None)
+        resealed.append(row.id)
+    return ResealedBatch(tuple(resealed), tuple(unreadable), rows[-1].id if rows else None)

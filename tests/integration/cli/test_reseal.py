@@ -42,6 +42,7 @@ class Vault:
 
     url: str
     path: Path
+    emptied_at: datetime
 
     @property
     def keyring(self) -> Keyring:
@@ -101,6 +102,20 @@ class Vault:
             if row.sealed_secret
         }
 
+    def audited(self) -> list[tuple[str, ...]]:
+        """Who did what to what, since the vault was emptied."""
+
+        async def act(session: Session) -> list[tuple[str, ...]]:
+            connection = await session.connection()
+            result = await connection.exec_driver_sql(
+                "SELECT role, action, object_type, object_id FROM audit_entry WHERE occurred_at >= $1 ORDER BY number",
+                (self.emptied_at,),
+            )
+            return [tuple(row) for row in result]
+
+        entries: list[tuple[str, ...]] = self.transact(act)
+        return entries
+
     def promote_another(self) -> None:
         assert self.run("add", "sealing").exit_code == 0
         os.utime(self.path, (LONG_AGO, LONG_AGO))
@@ -123,7 +138,7 @@ def vault(mortal_postgres: TestPostgres, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SEALING_KEYRING_FILE", str(path))
     url = mortal_postgres.migrate("conversions")
     monkeypatch.setenv("DATABASE_URL_CONVERSIONS", url)
-    vault = Vault(url, path)
+    vault = Vault(url, path, datetime.now(UTC))
 
     async def empty(session: Session) -> None:
         connection = await session.connection()
@@ -160,6 +175,7 @@ def test_a_key_is_retired_only_when_nothing_valid_needs_it_and_no_secret_is_lost
     assert retired.exit_code == 0
     assert vault.keyring.find(1, datetime.now(UTC)) is None
     assert vault.opened() == {credential_id: (2, secret) for credential_id, secret in secrets.items()}
+    assert vault.audited() == [("operator", "tributary keyring reseal", "sealing_key", "2")]
 
 
 def test_one_that_does_not_open_is_named_and_keeps_its_key_until_it_is_revoked(vault: Vault) -> None:
