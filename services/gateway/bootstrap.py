@@ -10,9 +10,9 @@ from services.gateway.api.limits import Limits
 from services.gateway.api.wiring import Wiring
 from services.gateway.clients.upstreams import Upstreams
 from services.gateway.domain.client_address import TrustedProxies
-from services.gateway.domain.token_bucket import Limit
 from services.gateway.settings import GatewaySettings
 from services.gateway.usecases.forget_answers import AnswerSweep
+from shared.kernel.token_bucket import Limit
 from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.database import Database

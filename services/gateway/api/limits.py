@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.gateway.domain.client_address import metered_address
 from services.gateway.domain.routes import Route
-from services.gateway.domain.token_bucket import Limit, Taken, TokenBuckets
+from shared.kernel.token_bucket import Limit, Taken, TokenBuckets
 from shared.runtime.metrics import counter
 from shared.runtime.problem import Headers, rate_limited
 

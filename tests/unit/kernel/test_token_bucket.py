@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.token_bucket import Limit, TokenBuckets
+from shared.kernel.token_bucket import Limit, TokenBuckets
 
 
 @given(
