@@ -19,11 +19,15 @@ from shared.runtime.database import Database
 from shared.runtime.event_log import build_publisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalSigner, PrincipalVerifier
+from shared.runtime.rate_limit.limiter import LeaseDesk
+from shared.runtime.rate_limit.store import forget_quiet_buckets
 from shared.runtime.relay import Relay
+from shared.runtime.sweep import Sweep
 
 BOOTSTRAP_KEY_BYTES_MAX: Final = 256
-INTAKE_CONNECTIONS: Final = 4
-"""A key is looked up once a second at most, in one short statement."""
+LIMIT_SWEEP_SECONDS: Final = 30.0
+INTAKE_CONNECTIONS: Final = 5
+"""A key is looked up once a second at most, in one short statement; one connection asks for the limits' tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Api:
     audit: Database
     denials: DenialLog
     limits: Limits
+    lease_desk: LeaseDesk
     proxies: TrustedProxies
     upstreams: Upstreams
     principal_keyring: Keyring
@@ -43,7 +48,8 @@ class Api:
     bootstrap_key: str | None
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Give the limits' tokens back and let go of every connection."""
+        await self.lease_desk.close()
         for database in (self.wiring.staff, self.wiring.tenants, self.intake, self.audit):
             await database.close()
 
@@ -54,6 +60,7 @@ class Worker:
 
     relay: Relay
     answer_sweep: AnswerSweep
+    limit_sweep: Sweep
     database: Database
 
 
@@ -66,6 +73,7 @@ def build_api(settings: GatewaySettings) -> Api:
     intake = Database(url, role="gateway_intake", pool_size=INTAKE_CONNECTIONS, name="gateway-intake")
     audit = Database(url, role="gateway_staff", pool_size=1, name="gateway-audit")
     keyring = Keyring.load(settings.principal_keyring_file)
+    lease_desk = LeaseDesk(intake, shares_max=settings.limit_buckets_max)
     wiring = Wiring(
         staff=Database(url, role="gateway_staff", name="gateway-staff"),
         tenants=Database(url, role="gateway_api", name="gateway-api"),
@@ -78,7 +86,8 @@ def build_api(settings: GatewaySettings) -> Api:
         intake=intake,
         audit=audit,
         denials=DenialLog(audit, exists, clock),
-        limits=_limits(settings),
+        limits=_limits(settings, lease_desk, keyring),
+        lease_desk=lease_desk,
         proxies=TrustedProxies(settings.trusted_proxy_cidrs),
         upstreams=Upstreams.at(
             clicks=settings.clicks_url, conversions=settings.conversions_url, commissions=settings.commissions_url
@@ -93,19 +102,24 @@ def build_api(settings: GatewaySettings) -> Api:
 def build_worker(settings: GatewaySettings) -> Worker:
     """The relay of the catalogue, and the sweep of old idempotent answers."""
     database = Database(settings.database_url("gateway"), role="gateway_worker", name="gateway-worker")
+    clock = clock_from(settings.clock_file)
     return Worker(
         relay=Relay(database=database, publisher=build_publisher(settings), service="gateway"),
-        answer_sweep=AnswerSweep(database, clock_from(settings.clock_file)),
+        answer_sweep=AnswerSweep(database, clock),
+        limit_sweep=Sweep(
+            "limits", forget_quiet_buckets, database=database, clock=clock, every_seconds=LIMIT_SWEEP_SECONDS
+        ),
         database=database,
     )
 
 
-def _limits(settings: GatewaySettings) -> Limits:
+def _limits(settings: GatewaySettings, desk: LeaseDesk, keyring: Keyring) -> Limits:
     return Limits.of(
+        desk,
         key=Limit(settings.limit_key_per_second, settings.limit_key_burst),
         address=Limit(settings.limit_address_per_second, settings.limit_address_burst),
         failure=Limit(settings.limit_failure_per_second, settings.limit_failure_burst),
-        buckets_max=settings.limit_buckets_max,
+        secret=lambda: keyring.signing.secret,
     )
 
 

@@ -53,6 +53,7 @@ def build_app(settings: GatewaySettings, health: Health) -> ASGIApp:
             "bootstrap": partial(_bootstrap, api, is_bootstrapped),
             "principal keyring": api.principal_keyring.run,
             "audit of denials": api.denials.run,
+            "limits": api.lease_desk.run,
         }
         async with api.upstreams.proxy, background(tasks, health):
             yield

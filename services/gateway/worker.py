@@ -17,7 +17,11 @@ def main() -> None:
     configure_tracing(settings)
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)
-    tasks: dict[str, Runnable] = {"relay": worker.relay, "answer_sweep": worker.answer_sweep}
+    tasks: dict[str, Runnable] = {
+        "relay": worker.relay,
+        "answer_sweep": worker.answer_sweep,
+        "limit_sweep": worker.limit_sweep,
+    }
     run_worker(tasks, health, settings, closing=[worker.database.close])
 
 

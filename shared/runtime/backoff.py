@@ -24,14 +24,18 @@ class Outage:
 
     async def failed(self, error: BaseException, stopping: asyncio.Event) -> None:
         """Remember the failure, log it if it is the first of its kind in this outage, and wait, or until `stopping`."""
+        ceiling = min(LAST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**self._failures)
+        self.note(error)
+        await pause(random.uniform(0, ceiling), stopping)  # noqa: S311 (jitter, no secret)
+
+    def note(self, error: BaseException) -> None:
+        """Remember and log the failure in the same way, for a task that chooses its own pauses."""
         reason = type(error).__name__
         if reason != self.reason:
             _log.warning("task_failing", task=self._task, error=reason, detail=_first_line(error))
         self.reason = reason
         _failures.labels(self._task).inc()
-        ceiling = min(LAST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2**self._failures)
         self._failures = min(self._failures + 1, 16)
-        await pause(random.uniform(0, ceiling), stopping)  # noqa: S311 (jitter, no secret)
 
     def recovered(self) -> None:
         """Say that the outage is over, if there was one."""

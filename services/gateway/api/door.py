@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.api.denials import refused_key, refused_role
 from services.gateway.api.key_desk import KeyDesk
-from services.gateway.api.limits import Limits
+from services.gateway.api.limits import Limits, impatience
 from services.gateway.clients.upstreams import Upstreams
 from services.gateway.domain.api_keys import KEY_CHARACTERS_MAX, ApiKey
 from services.gateway.domain.client_address import TrustedProxies, is_private_peer
@@ -66,7 +66,7 @@ class Door:
         if route.template == "/metrics":
             _require_inside(scope, headers)
         key = None if route.is_anonymous else await self._caller_of(scope, client_address, route)
-        told = self.limits.meter(route, key_id=key.key_id if key else None, client_address=client_address)
+        told = await self.limits.meter(route, key_id=key.key_id if key else None, client_address=client_address)
         _check_declared_length(headers, route.body_max_bytes)
         answer = _with_headers(send, told) if told else send
         if route.owner == LOCAL:
@@ -95,22 +95,46 @@ class Door:
         spelling = _presented_key(scope["headers"])
         key = self.key_desk.remembered(spelling) if spelling else None
         if key is None:
-            if spelling is None or not self.key_desk.knows(spelling):
-                self.limits.require_patience(client_address)
             try:
-                if spelling is None:
-                    raise unauthenticated()
-                key = await self.key_desk.verify(spelling)
+                if spelling is not None and self.key_desk.knows(spelling):
+                    key = await self.key_desk.verify(spelling)
+                else:
+                    key = await self._stranger(spelling, client_address)
             except Problem as refusal:
-                if refusal.status == 401:
-                    self.limits.count_failure(client_address)
-                    if spelling is not None:
-                        self.denials.note(refused_key(scope, route, spelling, now=self.denials.now))
+                if refusal.status == 401 and spelling is not None:
+                    self.denials.note(refused_key(scope, route, spelling, now=self.denials.now))
                 raise
         if key.role not in route.roles:
             self.denials.note(refused_role(scope, route, key, now=self.denials.now))
             raise role_not_allowed()
         return key
+
+    async def _stranger(self, spelling: str | None, client_address: str) -> ApiKey:
+        """The key of a caller we do not know yet. Each try counts before it is made, and is forgiven if it succeeds."""
+        wait_seconds = await self.limits.begin_attempt(client_address)
+        if wait_seconds:
+            return await self._stranger_from_bad_address(spelling, client_address, wait_seconds)
+        try:
+            if spelling is None:
+                raise unauthenticated()
+            key = await self.key_desk.verify(spelling)
+        except Problem as refusal:
+            if refusal.status != 401:
+                self.limits.forgive_attempt(client_address)
+            raise
+        self.limits.forgive_attempt(client_address)
+        return key
+
+    async def _stranger_from_bad_address(self, spelling: str | None, client_address: str, wait_seconds: int) -> ApiKey:
+        """A good key opens here too; everything else gets the same 429, whether its id exists or not."""
+        sight = await self.key_desk.look_again(spelling) if spelling is not None else None
+        if sight is None or sight.existing_id is None:
+            raise impatience(wait_seconds)
+        is_trusted = self.limits.may_look_again(client_address, sight.existing_id)
+        if sight.key is None or not is_trusted:
+            self.limits.count_second_look(client_address, sight.existing_id)
+            raise impatience(wait_seconds)
+        return self.key_desk.believe(sight)
 
     async def _serve_here(
         self, scope: Scope, receive: Receive, send: Send, route: Route, key: ApiKey | None, client_address: str

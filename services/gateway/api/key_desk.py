@@ -9,6 +9,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from services.gateway.api.second_look import SecondLook
 from services.gateway.domain.api_keys import ApiKey, key_hash, key_id_of, key_matches
 from services.gateway.storage.key_store import look_up_key
 from shared.kernel.clock import Clock
@@ -35,12 +36,26 @@ class _Known:
     checked_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class SecondSight:
+    """existing_id: of the key that a spelling names, if there is one. key: set where the secret is right too.
+
+    forgotten: how often anything had been forgotten when it was looked up; -1 where it was not.
+    """
+
+    existing_id: str | None
+    key: ApiKey | None
+    forgotten: int = -1
+
+
 class KeyDesk:
     """Keeps the last verified keys by the hash of their spelling; the spelling itself is kept nowhere."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._second_look = SecondLook(database)
+        self._forgotten = 0
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
         self._looking: dict[bytes, asyncio.Task[ApiKey]] = {}
 
@@ -55,6 +70,30 @@ class KeyDesk:
         """Whether `spelling` was verified lately: its caller is not guessing."""
         known = self._known.get(key_hash(spelling))
         return known is not None and time.monotonic() - known.checked_seconds <= OUTAGE_GRACE_SECONDS
+
+    async def look_again(self, spelling: str) -> SecondSight:
+        """What is behind `spelling`, from an address that is out of patience. Raises Problem 503."""
+        key_id = key_id_of(spelling)
+        if key_id is None:
+            _answers.labels("malformed").inc()
+            return SecondSight(None, None)
+        forgotten = self._forgotten
+        try:
+            key = await self._second_look.find(key_id)
+        except Exception as fault:
+            return SecondSight(key_id, self._verified_before(spelling, fault))
+        if not key_matches(spelling, key) or key is None or not key.opens_at(self._clock.now()):
+            _answers.labels("refused").inc()
+            return SecondSight(key_id if key else None, None)
+        _answers.labels("verified").inc()
+        return SecondSight(key_id, key, forgotten)
+
+    def believe(self, sight: SecondSight) -> ApiKey:
+        """Its key, which from now on opens like any other. A key that was forgotten meanwhile is looked up again."""
+        assert sight.key is not None
+        if sight.forgotten == self._forgotten:
+            self._remember(sight.key)
+        return sight.key
 
     async def verify(self, spelling: str) -> ApiKey:
         """The key behind `spelling`. Raises Problem 401, the same for every fault, or 503.
@@ -97,11 +136,13 @@ class KeyDesk:
     def forget(self, key_id: str) -> None:
         """Look this key up again at its next use: it was rotated or revoked. A look under way is not believed."""
         self._looking.clear()
+        self._forgotten += 1
         self._forget_known(key_id)
 
     def forget_party(self, *, merchant_id: int | None = None, affiliate_id: int | None = None) -> None:
         """The same for every key of a merchant or an affiliate: it was suspended or reinstated."""
         self._looking.clear()
+        self._forgotten += 1
         for spelling_hash in [
             known
             for known, entry in self._known.items()

@@ -66,6 +66,13 @@ async def look_up_key(database: Database, key_id: str) -> ApiKey | None:
     return None if row is None else _key(row)
 
 
+async def look_up_keys(database: Database, key_ids: Sequence[str]) -> Sequence[ApiKey]:
+    """The keys behind these ids, those that exist, in one round trip."""
+    async with database.reading() as connection:
+        rows = await connection.exec_driver_sql(f"{_OF_PARTY} WHERE key_id = ANY($1)", (list(key_ids),))
+    return [_key(row) for row in rows.all()]
+
+
 async def find_key(session: Session, key_id: str) -> ApiKey | None:
     """The key with this id."""
     row = await fetch_one(session, _FIND, key_id)

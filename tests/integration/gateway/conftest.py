@@ -40,13 +40,13 @@ class GatewayClient:
     async def post(self, path: str, json: Any = None, *, expect: int = 201, **headers: str) -> Any:
         """POST that must answer `expect`; gives the JSON."""
         answer = await self.call("POST", path, json=json, **headers)
-        assert answer.status_code == expect, answer.text
+        assert answer.status_code == expect, (answer.text, dict(answer.headers))
         return answer.json()
 
     async def get(self, path: str, *, expect: int = 200) -> Any:
         """GET that must answer `expect`; gives the JSON."""
         answer = await self.call("GET", path)
-        assert answer.status_code == expect, answer.text
+        assert answer.status_code == expect, (answer.text, dict(answer.headers))
         return answer.json()
 
     def as_key(self, key: str | None) -> "GatewayClient":
@@ -85,6 +85,7 @@ def settings_for(postgres: TestPostgres, folder: Path, **changes: Any) -> Gatewa
             "database_url_gateway": postgres.migrate("gateway"),
             "principal_keyring_file": keyring,
             "bootstrap_admin_key_file": admin_key,
+            "limit_failure_burst": 1_000,  # all gateways of a run share the buckets; `folder`'s keyring names addresses
             **changes,
         }
     )

@@ -276,10 +276,10 @@ async def test_the_front_page_says_where_to_go(door: Door) -> None:
     assert answer.json()["links"]["health"] == "/healthz"
 
 
-async def test_requests_over_the_limit_are_429(postgres: TestPostgres, gateway_folder: Path) -> None:
+async def test_requests_over_the_limit_are_429(postgres: TestPostgres, gateway_folder: Path, network: Network) -> None:
     settings = settings_for(postgres, gateway_folder, limit_key_per_second=0.5, limit_key_burst=5)
     async with served(settings) as (_, http):
-        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        headers = {"Authorization": f"Bearer {network.finance.key}"}
 
         answers = [await http.get("/v1/me", headers=headers) for _ in range(7)]
 

@@ -131,10 +131,10 @@ async def test_every_wrong_key_gets_the_same_401(
         assert (answer.json()["code"], answer.json()["detail"]) == ("unauthenticated", "A valid API key is needed.")
 
 
-async def test_guessing_is_slowed_down_and_good_keys_in_use_are_not(
-    postgres: TestPostgres, gateway_folder: Path
-) -> None:
-    async with gateway(settings_for(postgres, gateway_folder)) as admin:
+async def test_guessing_is_slowed_down_and_good_keys_in_use_are_not(postgres: TestPostgres, tmp_path: Path) -> None:
+    async with gateway(
+        settings_for(postgres, tmp_path, limit_failure_burst=10, limit_failure_per_second=0.001)
+    ) as admin:
         await admin.get("/v1/me")
         guesser = admin.as_key("trb_admin_aaaaaaaa_" + "a" * 32)
 
@@ -143,6 +143,57 @@ async def test_guessing_is_slowed_down_and_good_keys_in_use_are_not(
         assert statuses == [401] * 10 + [429] * 3
         await asyncio.sleep(1.1)
         await admin.get("/v1/me")
+
+
+async def test_a_new_key_opens_behind_an_address_that_guesses(postgres: TestPostgres, tmp_path: Path) -> None:
+    async with gateway(
+        settings_for(postgres, tmp_path, limit_failure_burst=10, limit_failure_per_second=0.001)
+    ) as admin:
+        new = (await admin.post("/v1/keys", {"role": "finance"}))["key"]
+        other = (await admin.post("/v1/keys", {"role": "finance"}))["key"]
+        unknown_id = "trb_finance_aaaaaaaa_" + "a" * 32
+        wrong_secret = other[:-32] + ("b" * 32 if other[-1] != "b" else "c" * 32)
+        for _ in range(11):
+            await admin.as_key(unknown_id).call("GET", "/v1/me")
+
+        refused = [
+            await admin.as_key(spelling).call("GET", "/v1/me") for spelling in (unknown_id, wrong_secret, "nonsense")
+        ]
+        assert [answer.status_code for answer in refused] == [429] * 3
+        texts = [{**answer.json(), "request_id": ""} for answer in refused]
+        assert texts[0] == texts[1] == texts[2], "what is refused must not tell which ids exist"
+        await admin.as_key(new).get("/v1/me")
+
+
+async def test_secrets_of_one_key_are_not_guessed_from_a_bad_address(postgres: TestPostgres, tmp_path: Path) -> None:
+    async with gateway(
+        settings_for(postgres, tmp_path, limit_failure_burst=10, limit_failure_per_second=0.001)
+    ) as admin:
+        key = (await admin.post("/v1/keys", {"role": "finance"}))["key"]
+        for guess in range(25):
+            await admin.as_key(f"{key[:-32]}{guess:032d}".replace("0", "a").replace("1", "b")).call("GET", "/v1/me")
+
+        right = await admin.as_key(key).call("GET", "/v1/me")
+
+    assert right.status_code == 429, "after so many wrong secrets the right one is no better than a guess"
+
+
+async def test_a_flood_of_guesses_costs_one_look_at_a_time(postgres: TestPostgres, tmp_path: Path) -> None:
+    async with gateway(
+        settings_for(postgres, tmp_path, limit_failure_burst=10, limit_failure_per_second=0.001)
+    ) as admin:
+        new = (await admin.post("/v1/keys", {"role": "finance"}))["key"]
+
+        async def guess(number: int) -> int:
+            spelling = f"trb_finance_{number:08d}_{'a' * 32}".replace("1", "z").replace("0", "y")
+            return (await admin.as_key(spelling).call("GET", "/v1/me")).status_code
+
+        answers, good = await asyncio.gather(
+            asyncio.gather(*(guess(number) for number in range(300))), admin.as_key(new).call("GET", "/v1/me")
+        )
+
+    assert good.status_code == 200
+    assert sum(status == 401 for status in answers) <= 10 + 2, "each guess counts before it is tried"
 
 
 async def test_known_keys_open_while_the_database_is_away(

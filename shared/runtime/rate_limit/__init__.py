@@ -1,0 +1,1 @@
+"""Exact rate limits over several processes: tokens leased from one PostgreSQL row per caller (ADR-0008)."""
