@@ -2,7 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page \
+.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page interface \
 	test-unit test-integration test-simulation test-e2e scorecard
 MAKEFLAGS += --no-print-directory
 
@@ -84,6 +84,9 @@ k8s: install ## Render and check every overlay, then break each part and see it 
 
 metrics-page: install ## Write docs/metrics.md from the metrics that the code declares
 	@$(PYTHON) -m deploy.observability.metrics_page
+
+interface: install ## Make the OpenAPI and AsyncAPI documents, their pages and the typed client from the code
+	@$(PYTHON) -m deploy.interface.main write
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'Install uv first: https://docs.astral.sh/uv/' >&2; exit 1; }

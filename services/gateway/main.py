@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from services.gateway.api.door import Door
 from services.gateway.api.enrolments import enrolments_router
 from services.gateway.api.front_page import front_page_router
+from services.gateway.api.interface_pages import interface_router
 from services.gateway.api.keys import keys_router
 from services.gateway.api.offers import offers_router
 from services.gateway.api.parties import parties_router
@@ -30,6 +31,7 @@ from shared.runtime.process import background, run_api
 from shared.runtime.tracing import configure_tracing
 
 BOOTSTRAP_RETRY_SECONDS: Final = 0.5
+ROUTERS: Final = (front_page_router, interface_router, parties_router, offers_router, enrolments_router, keys_router)
 
 _log = get_logger(__name__)
 
@@ -60,8 +62,7 @@ def build_app(settings: GatewaySettings, health: Health) -> ASGIApp:
         await api.denials.close()
         await api.close()
 
-    audit = audit_router("gateway", api.wiring.staff)
-    routers = [front_page_router, parties_router, offers_router, enrolments_router, keys_router, audit]
+    routers = [*ROUTERS, audit_router("gateway", api.wiring.staff)]
     local = create_app(title="Tributary", settings=settings, health=health, routers=routers, lifespan=lifespan)
     install_refusals(local)
     door = Middleware(

@@ -92,7 +92,7 @@ def audit_router(service: str, staff: Database) -> APIRouter:
         from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
         to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
     ) -> Page[AuditEntryAnswer]:
-        """Every privileged write and every denial here, newest first. merchant_id, affiliate_id: the actor's."""
+        """Every privileged write and denial of one service, newest first. merchant_id, affiliate_id: the actor's."""
         del caller  # an admin
         wanted = EntryFilter(
             role=role,

@@ -13,11 +13,12 @@ app.state.principal_verifier = PrincipalVerifier(keyring, audience="gateway")
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Scope
@@ -28,7 +29,6 @@ from shared.runtime.health import Health
 from shared.runtime.http_observer import RequestObserver, request_id_of
 from shared.runtime.metrics import CONTENT_TYPE, render_metrics
 from shared.runtime.problem import (
-    PROBLEM_CONTENT_TYPE,
     Problem,
     bad_request,
     body_too_large,
@@ -70,6 +70,7 @@ __all__ = [
     "StrictRoute",
     "WireId",
     "create_app",
+    "operations_router",
     "read_body",
     "read_query",
     "request_id_of",
@@ -79,38 +80,6 @@ __all__ = [
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Any]]
 
 _METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
-_TEXT: Final = {"type": "string"}
-_PROBLEM_SCHEMA: Final[dict[str, Any]] = {
-    "type": "object",
-    "title": "Problem",
-    "required": ["type", "title", "status", "code", "detail", "request_id", "errors"],
-    "properties": {
-        **dict.fromkeys(("type", "title", "code", "detail", "request_id"), _TEXT),
-        "status": {"type": "integer"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["field", "code", "message"],
-                "properties": {"field": _TEXT, "code": _TEXT, "message": _TEXT},
-            },
-        },
-    },
-}
-_REFUSALS: Final = {
-    400: "The request cannot be understood",
-    401: "No valid credentials",
-    403: "Not for this role",
-    404: "Not here, or not the caller's",
-    405: "Other methods only",
-    409: "In conflict with what stands",
-    413: "Body too large",
-    415: "Not application/json",
-    422: "Some fields are not valid",
-    429: "Too many requests; Retry-After says how long to wait",
-    500: "Broken on our side",
-    503: "Not now; Retry-After says when",
-}
 
 
 def create_app(
@@ -130,21 +99,14 @@ def create_app(
     hot_doors: ASGI applications by path prefix (`/c/`, or exactly `/postback`) that are asked before FastAPI; they
     judge method and path themselves, may raise Problem, and are not in the access log unless they refuse. The caller
     sets `app.state.principal_verifier` where routes use `require_role`, and `app.state.denials` where denials are
-    entered in the audit chain.
+    entered in the audit chain. No process shows a document of its own: the gateway serves the one over all of them.
     """
-    is_open = settings.environment != "production"
     app = FastAPI(
-        title=title,
-        lifespan=lifespan,
-        openapi_url="/openapi.json" if is_open else None,
-        docs_url="/docs" if is_open else None,
-        redoc_url=None,
-        redirect_slashes=False,
-        responses=_refusals(),
+        title=title, lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False
     )
     app.state.health = health
     app.router.routes.extend(asgi_routes)
-    app.include_router(_operations_router(health))
+    app.include_router(operations_router(health))
     for router in routers:
         _require_strict_routes(router)
         app.include_router(router)
@@ -156,32 +118,48 @@ def create_app(
     return app
 
 
-def _refusals() -> dict[int | str, dict[str, Any]]:
-    content = {PROBLEM_CONTENT_TYPE: {"schema": _PROBLEM_SCHEMA}}
-    return {status: {"description": text, "content": content} for status, text in _REFUSALS.items()}
-
-
 def _require_strict_routes(router: APIRouter) -> None:
     for route in router.routes:
         if isinstance(route, APIRoute) and not isinstance(route, StrictRoute):
             raise TypeError(f"{route.path}: make its router with APIRouter(route_class=StrictRoute)")
 
 
-def _operations_router(health: Health) -> APIRouter:
-    router = APIRouter(route_class=StrictRoute, include_in_schema=False)
+class Liveness(BaseModel):
+    """The answer of a process that lives."""
 
-    @router.get("/healthz")
+    status: Literal["alive"]
+
+
+class Readiness(BaseModel):
+    """ready, or the checks that fail by name."""
+
+    status: Literal["ready", "not_ready"]
+    problems: dict[str, str]
+
+
+def operations_router(health: Health) -> APIRouter:
+    """`/healthz`, `/readyz`, `/metrics`: every process has them."""
+    router = APIRouter(route_class=StrictRoute, tags=["operations"])
+
+    @router.get("/healthz", response_model=Liveness)
     async def healthz() -> dict[str, str]:
+        """Whether the process lives. Restart it when this fails."""
         return {"status": "alive"}
 
-    @router.get("/readyz")
+    @router.get("/readyz", response_model=Readiness, responses={503: {"model": Readiness}})
     async def readyz(response: Response) -> dict[str, Any]:
+        """Whether the process can serve. 503 with the checks that fail, by name, until it can."""
         report = await health.report()
         response.status_code = 200 if report.ready else 503
         return {"status": "ready" if report.ready else "not_ready", "problems": report.problems}
 
-    @router.get("/metrics")
+    @router.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     async def metrics() -> Response:
+        """Metrics in the text format of Prometheus. Only from the network's own addresses, 404 to the world."""
         return Response(render_metrics(), media_type=CONTENT_TYPE)
 
     return router

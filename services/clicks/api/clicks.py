@@ -63,6 +63,7 @@ def clicks_router(tenants: Database, staff: Database) -> APIRouter:
         to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
         sub1: Annotated[str | None, PlainText(255)] = None,
     ) -> Page[ClickAnswer]:
+        """The click log, newest first. An affiliate's own; from, to: when it was clicked, `to` excluded."""
         wanted = ClickFilter(
             affiliate_id=own_or_asked(caller.affiliate_id, affiliate_id),
             offer_id=offer_id,

@@ -71,6 +71,7 @@ def links_router(catalogue: Catalogue, clock: Clock, *, link_base: str) -> APIRo
 
     @router.get("/links")
     async def get_links(caller: Affiliate, asked: Annotated[LinkParameters, Query()]) -> Page[LinkAnswer]:
+        """Ready links, one for each offer the affiliate is enrolled in. sub1 … url: written into every link."""
         assert caller.affiliate_id is not None  # role affiliate
         affiliate_id = caller.affiliate_id
         given = {name: getattr(asked, name) for name in _WRITTEN}

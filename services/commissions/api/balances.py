@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from services.commissions.api.desk import Reader, desk_of, party_asked_for, party_needed
+from services.commissions.api.ledger_answers import BalanceAnswer
 from services.commissions.usecases.read_balance import read_balance
 from shared.kernel.money import Money
 from shared.runtime.http_app import MoneyAnswer, QueryId, StrictRoute
@@ -12,13 +13,14 @@ from shared.runtime.http_app import MoneyAnswer, QueryId, StrictRoute
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["balance"])
 
 
-@router.get("/balance")
+@router.get("/balance", response_model=BalanceAnswer, response_model_exclude_unset=True)
 async def get_balance(
     request: Request, caller: Reader, affiliate_id: QueryId | None = None, merchant_id: QueryId | None = None
 ) -> dict[str, Any]:
-    """An affiliate's: pending, approved (not due yet), payable, paid. A merchant's: receivable.
+    """What stands for a party, in each of its currencies. A party without entries has no items.
 
-    block_number: the last block that is in it; 0 before the first. A party without entries has no items.
+    An affiliate's: pending, approved (not due yet), payable, paid. A merchant's: receivable. block_number: the last
+    block that is in it; 0 before the first.
     """
     desk = desk_of(request)
     party = party_asked_for(caller, affiliate_id=affiliate_id, merchant_id=merchant_id)

@@ -43,7 +43,7 @@ class CommissionAnswer(BaseModel):
     aff_click_id: str | None
 
 
-class VersionAnswer(BaseModel):
+class CommissionVersionAnswer(BaseModel):
     """One version of the conversion and what it changed. transaction_ids: those of `postings` that it caused."""
 
     version: int
@@ -82,11 +82,11 @@ class PostingAnswer(BaseModel):
     entries: list[EntryAnswer]
 
 
-class TrailAnswer(BaseModel):
+class CommissionTrailAnswer(BaseModel):
     """Why a commission is what it is. term: what the click's offer version pays; it priced every version."""
 
     commission: CommissionAnswer
-    versions: list[VersionAnswer]
+    versions: list[CommissionVersionAnswer]
     postings: list[PostingAnswer]
 
 
@@ -117,17 +117,17 @@ def commission_answer(found: StoredCommission, caller: Principal, now: datetime)
     )
 
 
-def trail_answer(trail: Trail, caller: Principal, now: datetime) -> TrailAnswer:
+def trail_answer(trail: Trail, caller: Principal, now: datetime) -> CommissionTrailAnswer:
     """The whole trail as `caller` may see it."""
     visible = {posting.transaction_id for posting in trail.postings}
-    return TrailAnswer(
+    return CommissionTrailAnswer(
         commission=commission_answer(trail.commission, caller, now),
         versions=[_version(step, trail.commission, caller, visible) for step in trail.steps],
         postings=[_posting(posting) for posting in trail.postings],
     )
 
 
-def _version(step: StoredStep, of: StoredCommission, caller: Principal, visible: set[Any]) -> VersionAnswer:
+def _version(step: StoredStep, of: StoredCommission, caller: Principal, visible: set[Any]) -> CommissionVersionAnswer:
     for_affiliate = caller.role == "affiliate"
     net_currency = of.commission.currency if of.net is None else of.net.currency
 
@@ -137,7 +137,7 @@ def _version(step: StoredStep, of: StoredCommission, caller: Principal, visible:
     def credit(minor: int) -> MoneyAnswer:
         return MoneyAnswer.of(Money(minor, of.commission.currency))
 
-    return VersionAnswer(
+    return CommissionVersionAnswer(
         version=step.version,
         change=step.change,
         conversion_status=step.status,

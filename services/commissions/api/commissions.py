@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request
 
 from services.commissions.api.commission_answers import (
     CommissionAnswer,
-    TrailAnswer,
+    CommissionTrailAnswer,
     commission_answer,
     trail_answer,
 )
@@ -52,7 +52,7 @@ async def get_commissions(
     from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
     to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
 ) -> Page[CommissionAnswer]:
-    """Newest first; from, to: when the conversion was first credited, `to` excluded."""
+    """Commissions, newest first. from, to: when the conversion was first credited, `to` excluded."""
     desk = desk_of(request)
     now = desk.clock.now()
     wanted = CommissionFilter(
@@ -72,7 +72,7 @@ async def get_commissions(
 
 @router.get("/commissions/{commission_id}")
 async def get_commission(request: Request, caller: Reader, commission_id: str) -> CommissionAnswer:
-    """One commission; 404 for somebody else's."""
+    """One commission. 404 for somebody else's."""
     desk = desk_of(request)
     async with desk.reading(caller) as session:
         try:
@@ -88,8 +88,8 @@ async def get_commission(request: Request, caller: Reader, commission_id: str) -
 
 
 @router.get("/commissions/{commission_id}/trail")
-async def get_trail(request: Request, caller: Reader, commission_id: str) -> TrailAnswer:
-    """Every version that was applied, what priced it, and each ledger transaction with its block."""
+async def get_trail(request: Request, caller: Reader, commission_id: str) -> CommissionTrailAnswer:
+    """Why a commission is what it is. Every version that was applied, what priced it, and each ledger transaction."""
     desk = desk_of(request)
     async with desk.reading(caller) as session:
         try:

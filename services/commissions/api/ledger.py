@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BeforeValidator
 
 from services.commissions.api.desk import Staff, desk_of
+from services.commissions.api.ledger_answers import BlockAnswer, LedgerTransactionAnswer, TrialBalanceAnswer
 from services.commissions.api.statement_forms import instant_text
 from services.commissions.storage.ledger_reader import AccountSum, LedgerFilter, StoredBlock, StoredTransaction
 from services.commissions.usecases.read_ledger import read_blocks, read_transactions, read_trial_balance
@@ -16,6 +17,7 @@ from shared.runtime.http_app import MoneyAnswer, PlainText, StrictRoute
 from shared.runtime.pagination import (
     LIMIT_DEFAULT,
     CursorValue,
+    Page,
     PageCursor,
     PageLimit,
     cursor_integer,
@@ -31,7 +33,7 @@ router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["ledger"])
 BlockNumber = Annotated[int, Query(ge=1, le=2**53), BeforeValidator(plain_number)]
 
 
-@router.get("/ledger")
+@router.get("/ledger", response_model=Page[LedgerTransactionAnswer])
 async def get_ledger(
     request: Request,
     caller: Staff,
@@ -42,7 +44,7 @@ async def get_ledger(
     commission_id: UUID | None = None,
     block: BlockNumber | None = None,
 ) -> dict[str, Any]:
-    """Ledger transactions with all their entries, newest block first. account: such as `affiliate_payable:7`."""
+    """Ledger transactions with their entries, newest block first. account: such as `affiliate_payable:7`."""
     wanted = LedgerFilter(account, currency, commission_id, block, _read_position(cursor))
     async with desk_of(request).reading(caller) as session:
         rows = await read_transactions(session, wanted, limit=limit)
@@ -50,11 +52,11 @@ async def get_ledger(
     return page_document([_transaction(row) for row in shown], next_cursor)
 
 
-@router.get("/ledger/blocks")
+@router.get("/ledger/blocks", response_model=Page[BlockAnswer])
 async def get_blocks(
     request: Request, caller: Staff, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None
 ) -> dict[str, Any]:
-    """The chain, newest block first. Hashes in hexadecimal."""
+    """The ledger's chain, newest block first. Hashes in hexadecimal."""
     before = None if cursor is None else cursor_integer(decode_cursor(cursor, keys=("block",)), "block")
     async with desk_of(request).reading(caller) as session:
         rows = await read_blocks(session, before=before, limit=limit)
@@ -62,9 +64,9 @@ async def get_blocks(
     return page_document([_block(row) for row in shown], next_cursor)
 
 
-@router.get("/trial-balance")
+@router.get("/trial-balance", response_model=TrialBalanceAnswer)
 async def get_trial_balance(request: Request, caller: Staff, block: BlockNumber | None = None) -> dict[str, Any]:
-    """One item a currency, at a block or at the newest: each kind of account, and their total, which is zero."""
+    """The trial balance, at a block or at the newest. One item a currency; its total is zero."""
     async with desk_of(request).reading(caller) as session:
         try:
             found = await read_trial_balance(session, block_number=block)

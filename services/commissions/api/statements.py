@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BeforeValidator
 
 from services.commissions.api.desk import Desk, Reader, desk_of, party_asked_for, party_needed
+from services.commissions.api.ledger_answers import ListedStatementAnswer, StatementAnswer
 from services.commissions.api.statement_forms import (
     CSV_CONTENT_TYPE,
     file_name,
@@ -29,6 +30,7 @@ from shared.runtime.http_app import QueryId, StrictRoute
 from shared.runtime.pagination import (
     LIMIT_DEFAULT,
     CursorValue,
+    Page,
     PageCursor,
     PageLimit,
     cursor_id,
@@ -46,7 +48,16 @@ BlockNumber = Annotated[int, Query(ge=1, le=2**53), BeforeValidator(plain_number
 Currency = Annotated[str, Query(pattern="^[A-Z]{3}$")]
 
 
-@router.get("/statements")
+@router.get(
+    "/statements",
+    response_model=None,
+    responses={
+        200: {
+            "model": StatementAnswer | Page[ListedStatementAnswer],
+            "content": {"text/csv": {"schema": {"type": "string"}}},
+        }
+    },
+)
 async def get_statements(
     request: Request,
     caller: Reader,
@@ -59,7 +70,7 @@ async def get_statements(
     format: Literal["json", "csv"] | None = None,
     block: BlockNumber | None = None,
 ) -> Response:
-    """Without `period`: which statements there are, newest first. With it: that statement.
+    """One statement, or which there are. With `period` that month's; without it the list, newest first.
 
     period: a UTC month. currency: needed where the party has several. block: the cut, for an older state of an open
     period; left out, the newest. format: json (or `Accept: text/csv` and csv).

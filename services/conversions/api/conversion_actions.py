@@ -7,7 +7,7 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from services.conversions.api.conversion_answers import conversion_answer
+from services.conversions.api.conversion_answers import ConversionAnswer, conversion_answer
 from services.conversions.api.desk import desk_of
 from services.conversions.api.perform_once import Done, perform_once
 from services.conversions.domain.conversion import Actor, Conversion
@@ -51,41 +51,41 @@ class AdjustBody(StrictModel):
     refund_amount: MoneyModel | None = None
 
 
-@router.post("/conversions/{ref}/approve")
+@router.post("/conversions/{ref}/approve", response_model=ConversionAnswer)
 async def approve(request: Request, caller: Changer, ref: str, event: Event = None, key: Key = None) -> Response:
-    """pending → approved, before the validation days have passed."""
+    """Approve a conversion. pending → approved, before the validation days have passed."""
     return await _change(request, caller, ref, event, key, None, _mover(request, caller, Action.APPROVE, None))
 
 
-@router.post("/conversions/{ref}/reject")
+@router.post("/conversions/{ref}/reject", response_model=ConversionAnswer)
 async def reject(
     request: Request, caller: Changer, ref: str, body: ReasonBody, event: Event = None, key: Key = None
 ) -> Response:
-    """Not credited after all; a held one only by an admin."""
+    """Reject a conversion. Not credited after all; a held one only by an admin."""
     effect = _mover(request, caller, Action.REJECT, body.reason_code)
     return await _change(request, caller, ref, event, key, body, effect)
 
 
-@router.post("/conversions/{ref}/reverse")
+@router.post("/conversions/{ref}/reverse", response_model=ConversionAnswer)
 async def reverse(
     request: Request, caller: Changer, ref: str, body: ReasonBody, event: Event = None, key: Key = None
 ) -> Response:
-    """pending or approved → reversed: nothing of the order is left."""
+    """Reverse a conversion. pending or approved → reversed: nothing of the order is left."""
     effect = _mover(request, caller, Action.REVERSE, body.reason_code)
     return await _change(request, caller, ref, event, key, body, effect)
 
 
-@router.post("/conversions/{ref}/release")
+@router.post("/conversions/{ref}/release", response_model=ConversionAnswer)
 async def release(request: Request, caller: Admin, ref: str, event: Event = None, key: Key = None) -> Response:
-    """held → pending, by an admin."""
+    """Release a held conversion. held → pending, by an admin."""
     return await _change(request, caller, ref, event, key, None, _mover(request, caller, Action.RELEASE, None))
 
 
-@router.post("/conversions/{ref}/adjust")
+@router.post("/conversions/{ref}/adjust", response_model=ConversionAnswer)
 async def adjust(
     request: Request, caller: Changer, ref: str, body: AdjustBody, event: Event = None, key: Key = None
 ) -> Response:
-    """Less of the order stands; each adjustment_id of an order once."""
+    """Take back a part of an order. Each adjustment_id of an order counts once; the same again changes nothing."""
     requested = Requested(
         adjustment_id=desk_of(request).screen.text(body.adjustment_id),
         reason_code=parse_reason_code(body.reason_code),

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from services.conversions.domain.conversion import Conversion
 from services.conversions.domain.outcomes import Outcome
+from services.conversions.domain.transitions import Status
 from services.conversions.usecases.record_changes import spelt_click_id
 from shared.kernel.money import Money
 from shared.runtime.principal import Principal
@@ -34,7 +35,7 @@ class ConversionAnswer(BaseModel):
 
     id: str
     version: int
-    status: str
+    status: Status
     outcome: OutcomeAnswer
     event: str
     merchant_id: int
@@ -67,7 +68,7 @@ def conversion_answer(conversion: Conversion, caller: Principal) -> ConversionAn
     return ConversionAnswer(
         id=str(conversion.id),
         version=conversion.version,
-        status=conversion.status.value,
+        status=conversion.status,
         outcome=OutcomeAnswer.of(int(conversion.outcome)),
         event=conversion.event,
         merchant_id=conversion.merchant_id,
@@ -103,7 +104,7 @@ class StepAnswer(BaseModel):
     reason: str
 
 
-class VersionAnswer(BaseModel):
+class ConversionVersionAnswer(BaseModel):
     """One line of the trail. actor: merchant_postback, merchant, admin or rule. adjustment_id: not for affiliates."""
 
     version: int
@@ -118,10 +119,16 @@ class VersionAnswer(BaseModel):
     steps: list[StepAnswer]
 
 
-def version_answer(row: Mapping[str, Any], caller: Principal) -> VersionAnswer:
+class ConversionTrailAnswer(BaseModel):
+    """Every version of a conversion, oldest first."""
+
+    items: list[ConversionVersionAnswer]
+
+
+def version_answer(row: Mapping[str, Any], caller: Principal) -> ConversionVersionAnswer:
     """One line of the trail as `caller` may see it."""
     currency = row["currency"]
-    return VersionAnswer(
+    return ConversionVersionAnswer(
         version=row["version"],
         at=row["at"],
         change=row["change"],

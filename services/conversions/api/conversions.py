@@ -1,7 +1,7 @@
 """`/v1/conversions`: reading them, and reporting them with an API key."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -10,11 +10,12 @@ from fastapi.responses import JSONResponse
 from services.conversions.api.answers import encode_answer, full_document, not_now, trace_header
 from services.conversions.api.conversion_answers import (
     ConversionAnswer,
-    VersionAnswer,
+    ConversionTrailAnswer,
     conversion_answer,
     version_answer,
 )
 from services.conversions.api.desk import Desk, desk_of
+from services.conversions.api.postback_interface import BATCH_MAX, REPORT_INTERFACE
 from services.conversions.domain.conversion import Actor, Conversion
 from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.transitions import Status
@@ -50,8 +51,6 @@ from shared.runtime.principal import Principal, own_or_asked, require_role, tena
 from shared.runtime.problem import Problem, field_invalid, not_found, unsupported_media_type
 from shared.runtime.strict_route import is_json, parse_json
 
-BATCH_MAX: Final = 100
-
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["conversions"])
 Reader = Annotated[Principal, Depends(require_role("affiliate", "merchant", "admin", "finance"))]
 Reporter = Annotated[Principal, Depends(require_role("merchant"))]
@@ -62,9 +61,9 @@ def database_for(desk: Desk, caller: Principal) -> Database:
     return desk.tenants if tenant_of(caller) else desk.staff
 
 
-@router.post("/conversions", status_code=201)
+@router.post("/conversions", status_code=201, openapi_extra=REPORT_INTERFACE)
 async def report_conversions(request: Request, caller: Reporter) -> Response:
-    """One postback as JSON, or `{"conversions": [up to 100]}`, answered 200 with a result for each."""
+    """Report one order, or up to 100. Many as `{"conversions": […]}`, answered 200 with a result for each."""
     if not is_json(request.headers.get("content-type")):
         raise unsupported_media_type()
     desk, raw = desk_of(request), await read_body(request.receive, limit_bytes=BODY_BYTES_MAX)
@@ -147,7 +146,7 @@ async def get_conversions(
     from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
     to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
 ) -> Page[ConversionAnswer]:
-    """Newest first. Affiliates: those of their clicks, rejected ones with the reason. order_id: not for affiliates."""
+    """Conversions, newest first. Affiliates: those of their clicks, and without order_id; rejected ones with why."""
     if caller.role == "affiliate" and order_id is not None:
         raise field_invalid("order_id", "not_yours", "leave it out: order ids are the merchant's")
     wanted = ConversionFilter(
@@ -168,16 +167,16 @@ async def get_conversions(
 
 @router.get("/conversions/{conversion_id}")
 async def get_conversion(request: Request, caller: Reader, conversion_id: str) -> ConversionAnswer:
-    """One conversion; 404 for somebody else's."""
+    """One conversion. 404 for somebody else's."""
     found, _ = await _find(request, caller, conversion_id)
     return conversion_answer(found, caller)
 
 
 @router.get("/conversions/{conversion_id}/trail")
-async def get_trail(request: Request, caller: Reader, conversion_id: str) -> dict[str, list[VersionAnswer]]:
-    """Every version of a conversion: what changed, by whom, why, and how it was attributed."""
+async def get_trail(request: Request, caller: Reader, conversion_id: str) -> ConversionTrailAnswer:
+    """Every version of a conversion. What changed, by whom, why, and how it was attributed."""
     _, versions = await _find(request, caller, conversion_id)
-    return {"items": [version_answer(row, caller) for row in versions]}
+    return ConversionTrailAnswer(items=[version_answer(row, caller) for row in versions])
 
 
 async def _find(request: Request, caller: Principal, ref: str) -> tuple[Conversion, list[Mapping[str, Any]]]:

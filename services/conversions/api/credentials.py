@@ -66,11 +66,17 @@ class CredentialAnswer(BaseModel):
     secret: str | None = None
 
 
+class CredentialListAnswer(BaseModel):
+    """The credentials that are valid now, oldest first."""
+
+    items: list[CredentialAnswer]
+
+
 @router.post("", status_code=201, response_model=CredentialAnswer)
 async def create_credential(
     request: Request, caller: Keeper, merchant_id: PathId, body: CredentialBody, key: Key = None
 ) -> Response:
-    """A new signing secret (hmac) or token. 404 for a merchant that nobody has heard of."""
+    """Issue a signing secret (hmac) or a token. The answer shows it, once. 404 for an unknown merchant."""
     desk = _desk(request, caller, merchant_id)
     if caller.merchant_id is None:
         await _require_merchant(desk, merchant_id)
@@ -90,21 +96,21 @@ async def create_credential(
 
 
 @router.get("")
-async def get_credentials(request: Request, caller: Keeper, merchant_id: PathId) -> dict[str, list[CredentialAnswer]]:
-    """Those valid now, oldest first, without their secrets."""
+async def get_credentials(request: Request, caller: Keeper, merchant_id: PathId) -> CredentialListAnswer:
+    """The credentials that are valid now, oldest first, without their secrets."""
     desk = _desk(request, caller, merchant_id)
     async with database_for(desk, caller).transaction(tenant=tenant_of(caller)) as session:
         rows = await list_credentials(session, merchant_id, desk.clock.now())
     if not rows and caller.merchant_id is None and not desk.catalogue.knows_merchant(merchant_id):
         raise _no_merchant()
-    return {"items": [_answer(row) for row in rows]}
+    return CredentialListAnswer(items=[_answer(row) for row in rows])
 
 
 @router.post("/{credential_id}/rotate", status_code=201, response_model=CredentialAnswer)
 async def rotate(
     request: Request, caller: Keeper, merchant_id: PathId, credential_id: str, key: Key = None
 ) -> Response:
-    """A new secret; the old one stays valid for 24 hours."""
+    """Rotate a credential. The answer shows the new secret; the old one stays valid for 24 hours."""
     desk, wanted = _desk(request, caller, merchant_id), _credential_id(credential_id)
 
     async def issue(session: Session) -> tuple[Issued, Act]:
@@ -119,7 +125,7 @@ async def rotate(
 async def revoke(
     request: Request, caller: Keeper, merchant_id: PathId, credential_id: str, key: Key = None
 ) -> Response:
-    """Valid no more, at once."""
+    """Revoke a credential at once."""
     desk, wanted = _desk(request, caller, merchant_id), _credential_id(credential_id)
 
     async def withdraw(session: Session) -> Done:

@@ -35,7 +35,7 @@ async def get_receipts(
     from_at: Annotated[QueryInstant | None, Query(alias="from")] = None,
     to_at: Annotated[QueryInstant | None, Query(alias="to")] = None,
 ) -> Page[ReceiptAnswer]:
-    """Newest first. authenticated=false: the last hundred that could not prove to be the merchant's."""
+    """Receipts, newest first. authenticated=false: the last hundred that could not prove to be the merchant's."""
     own, before = own_or_asked(caller.merchant_id, merchant_id), read_position(cursor)
     wanted = ReceiptFilter(own, desk_of(request).screen.optional(order_id), outcome, from_at, to_at, before)
     async with database_for(desk_of(request), caller).transaction(tenant=tenant_of(caller)) as session:
@@ -50,7 +50,7 @@ async def get_receipts(
 
 @router.get("/receipts/{receipt_id}")
 async def get_receipt(request: Request, caller: Reader, receipt_id: str) -> ReceiptAnswer:
-    """One receipt; 404 for somebody else's."""
+    """One receipt. 404 for somebody else's."""
     wanted = read_id(receipt_id)
     async with database_for(desk_of(request), caller).transaction(tenant=tenant_of(caller)) as session:
         row = None if wanted is None else await find_receipt(session, wanted)

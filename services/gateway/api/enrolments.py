@@ -48,7 +48,7 @@ class EnrolmentAnswer(BaseModel):
     offer_id: int
     affiliate_id: int
     merchant_id: int
-    status: str
+    status: EnrolmentStatus
     applied_at: datetime
     decided_at: datetime | None
     intervals: list[IntervalAnswer]
@@ -61,7 +61,7 @@ class EnrolmentAnswer(BaseModel):
             offer_id=enrolment.offer_id,
             affiliate_id=enrolment.affiliate_id,
             merchant_id=enrolment.merchant_id,
-            status=enrolment.status.value,
+            status=enrolment.status,
             applied_at=enrolment.applied_at,
             decided_at=enrolment.decided_at,
             intervals=[IntervalAnswer(start_at=i.start_at, end_at=i.end_at) for i in enrolment.intervals],
@@ -106,7 +106,7 @@ async def get_enrolments(
     limit: PageLimit = LIMIT_DEFAULT,
     cursor: PageCursor = None,
 ) -> Page[EnrolmentAnswer]:
-    """Enrolments by number: all, those in the merchant's offers, or the affiliate's own."""
+    """Enrolments by number. All, those in the merchant's offers, or the affiliate's own."""
     async with wired.transaction_for(caller) as session:
         enrolments = await list_enrolments(
             session,
@@ -132,7 +132,7 @@ async def get_enrolment(enrolment_id: PathId, caller: OfferReader, wired: Wired)
 
 @enrolments_router.post("/enrolments/{enrolment_id}/approve", response_model=EnrolmentAnswer)
 async def approve_enrolment(enrolment_id: PathId, request: Request, caller: AdminOrMerchant, wired: Wired) -> Response:
-    """Clicks of the affiliate count from now on."""
+    """Approve an enrolment. The affiliate's clicks count from now on."""
     return await _decide(enrolment_id, EnrolmentStatus.APPROVED, request, caller, wired)
 
 
@@ -144,7 +144,7 @@ async def reject_enrolment(enrolment_id: PathId, request: Request, caller: Admin
 
 @enrolments_router.post("/enrolments/{enrolment_id}/end", response_model=EnrolmentAnswer)
 async def end_enrolment(enrolment_id: PathId, request: Request, caller: AdminOrMerchant, wired: Wired) -> Response:
-    """Clicks of the affiliate no longer count; those before keep what they are due."""
+    """End an enrolment. The affiliate's clicks no longer count; those before keep what they are due."""
     return await _decide(enrolment_id, EnrolmentStatus.ENDED, request, caller, wired)
 
 

@@ -17,7 +17,7 @@ class FrontPageAnswer(BaseModel):
 
 @front_page_router.get("/")
 async def get_front_page() -> FrontPageAnswer:
-    """Name and links."""
+    """Name and links of this network."""
     links = {
         "whoami": "/v1/me",
         "offers": "/v1/offers",
@@ -26,5 +26,8 @@ async def get_front_page() -> FrontPageAnswer:
         "statements": "/v1/statements",
         "postback": "/postback",
         "health": "/healthz",
+        "interface": "/docs",
+        "openapi": "/openapi.json",
+        "events": "/docs/events",
     }
     return FrontPageAnswer(name="Tributary", links=links)

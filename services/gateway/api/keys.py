@@ -90,7 +90,7 @@ class CallerAnswer(BaseModel):
 
 @keys_router.get("/me")
 async def get_me(caller: Anyone) -> CallerAnswer:
-    """Who am I."""
+    """Whom the presented key speaks for."""
     return CallerAnswer(
         role=caller.role, key_id=caller.key_id, merchant_id=caller.merchant_id, affiliate_id=caller.affiliate_id
     )
@@ -98,7 +98,7 @@ async def get_me(caller: Anyone) -> CallerAnswer:
 
 @keys_router.post("/keys", status_code=201, response_model=IssuedKeyAnswer)
 async def post_key(body: KeyBody, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Issue a key."""
+    """Issue a key. Its full spelling is in this answer, and nowhere else."""
 
     async def effect(session: Session) -> Done:
         key, spelling = await issue_key(
@@ -147,7 +147,7 @@ async def get_key(key_id: KeyId, caller: Admin, wired: Wired) -> KeyAnswer:
 
 @keys_router.post("/keys/{key_id}/rotate", status_code=201, response_model=RotatedKeyAnswer)
 async def post_rotation(key_id: KeyId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Issue the key's successor; the old one opens for another 24 hours."""
+    """Rotate a key. The answer shows its successor; the old one opens for another 24 hours."""
 
     async def effect(session: Session) -> Done:
         new, spelling, old = await rotate_key(session, key_id=key_id, now=wired.clock.now())

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from services.gateway.domain.offer_rules import ALLOWED_HOSTS_MAX, TERMS_MAX, AmountText, TermDraft, VersionDraft
-from services.gateway.domain.offers import Offer, OfferVersion, Term
+from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion, Term
 from services.gateway.storage.term_codec import wire_term
 from shared.kernel.money import Money
 from shared.runtime.http_app import MoneyAnswer, MoneyModel, PlainText, StrictModel, WireId
@@ -111,7 +111,7 @@ class TermAnswer(BaseModel):
         )
 
 
-class VersionAnswer(BaseModel):
+class OfferVersionAnswer(BaseModel):
     """One immutable version."""
 
     offer_id: int
@@ -129,7 +129,7 @@ class VersionAnswer(BaseModel):
     created_at: datetime
 
     @classmethod
-    def of(cls, version: OfferVersion, *, with_margin: bool = True) -> "VersionAnswer":
+    def of(cls, version: OfferVersion, *, with_margin: bool = True) -> "OfferVersionAnswer":
         """`version` as the API shows it."""
         content = version.content
         return cls(
@@ -155,12 +155,12 @@ class OfferAnswer(BaseModel):
     id: int
     merchant_id: int
     name: str
-    status: str
+    status: OfferStatus
     current_version: int
     fallback_url: str | None
     created_at: datetime
     changed_at: datetime
-    version: VersionAnswer
+    version: OfferVersionAnswer
 
     @classmethod
     def of(cls, offer: Offer, version: OfferVersion, *, with_margin: bool = True) -> "OfferAnswer":
@@ -169,12 +169,12 @@ class OfferAnswer(BaseModel):
             id=offer.offer_id,
             merchant_id=offer.merchant_id,
             name=offer.name,
-            status=offer.status.value,
+            status=offer.status,
             current_version=offer.current_version,
             fallback_url=offer.fallback_url,
             created_at=offer.created_at,
             changed_at=offer.changed_at,
-            version=VersionAnswer.of(version, with_margin=with_margin),
+            version=OfferVersionAnswer.of(version, with_margin=with_margin),
         )
 
 

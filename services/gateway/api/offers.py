@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 
 from services.gateway.api.callers import Admin, AdminOrMerchant, OfferReader, Wired
 from services.gateway.api.idempotency import Done, perform_once
-from services.gateway.api.offer_models import OfferAnswer, OfferBody, VersionAnswer, VersionBody
+from services.gateway.api.offer_models import OfferAnswer, OfferBody, OfferVersionAnswer, VersionBody
 from services.gateway.api.parties import after_id
 from services.gateway.domain.offer_rules import check_fallback_url, read_version
 from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion
@@ -67,7 +67,7 @@ async def get_offers(
     limit: PageLimit = LIMIT_DEFAULT,
     cursor: PageCursor = None,
 ) -> Page[OfferAnswer]:
-    """Offers by number, each with its current version."""
+    """Offers by number, each with its current version. Affiliates see what is active, without margins."""
     async with wired.transaction_for(caller) as session:
         offers = await list_offers(
             session, merchant_id=merchant_id, status=status, after_id=after_id(cursor), limit=limit + 1
@@ -93,7 +93,7 @@ async def get_offer(offer_id: PathId, caller: OfferReader, wired: Wired) -> Offe
 
 @offers_router.post("/{offer_id}/versions", status_code=201, response_model=OfferAnswer)
 async def post_version(offer_id: PathId, body: VersionBody, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Publish the next version; clicks from now on carry it."""
+    """Publish an offer's next version. Clicks from now on carry it; those before keep theirs."""
     content = read_version(body.draft(), allow_loopback_http=wired.allow_loopback_http)
     amend = _amendment(body, allow_loopback_http=wired.allow_loopback_http)
 
@@ -118,41 +118,43 @@ async def get_versions(
     wired: Wired,
     limit: PageLimit = LIMIT_DEFAULT,
     cursor: PageCursor = None,
-) -> Page[VersionAnswer]:
+) -> Page[OfferVersionAnswer]:
     """An offer's versions, oldest first."""
     async with wired.transaction_for(caller) as session:
         if await find_offer(session, offer_id) is None:
             raise NotInCatalogue("offer")
         versions = await list_versions(session, offer_id=offer_id, after_version=after_id(cursor), limit=limit + 1)
     shown, following = page_of(versions, limit, lambda version: {"id": version.version})
-    return Page(items=[VersionAnswer.of(version) for version in shown], next_cursor=following)
+    return Page(items=[OfferVersionAnswer.of(version) for version in shown], next_cursor=following)
 
 
 @offers_router.get("/{offer_id}/versions/{version}")
-async def get_version(offer_id: PathId, version: VersionNumber, caller: AdminOrMerchant, wired: Wired) -> VersionAnswer:
-    """One version."""
+async def get_version(
+    offer_id: PathId, version: VersionNumber, caller: AdminOrMerchant, wired: Wired
+) -> OfferVersionAnswer:
+    """One version of an offer."""
     async with wired.transaction_for(caller) as session:
         found = await find_version(session, offer_id=offer_id, version=version)
     if found is None:
         raise NotInCatalogue("offer_version")
-    return VersionAnswer.of(found)
+    return OfferVersionAnswer.of(found)
 
 
 @offers_router.post("/{offer_id}/pause", response_model=OfferAnswer)
 async def pause_offer(offer_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Clicks arrive and are flagged; nothing new is earned."""
+    """Pause an offer. Clicks still arrive and are flagged; nothing new is earned. A paused one stays as it is."""
     return await _change_status(offer_id, OfferStatus.PAUSED, request, caller, wired)
 
 
 @offers_router.post("/{offer_id}/resume", response_model=OfferAnswer)
 async def resume_offer(offer_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Clicks count again."""
+    """Resume an offer. Clicks count again."""
     return await _change_status(offer_id, OfferStatus.ACTIVE, request, caller, wired)
 
 
 @offers_router.post("/{offer_id}/end", response_model=OfferAnswer)
 async def end_offer(offer_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Like a pause, for ever."""
+    """End an offer. Like a pause, for ever."""
     return await _change_status(offer_id, OfferStatus.ENDED, request, caller, wired)
 
 

@@ -122,25 +122,25 @@ async def get_affiliate(affiliate_id: PathId, caller: Admin, wired: Wired) -> Pa
 
 @parties_router.post("/merchants/{merchant_id}/suspend", response_model=PartyAnswer)
 async def suspend_merchant(merchant_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Its keys open nothing and new clicks on its offers do not count; what was clicked before still does."""
+    """Suspend a merchant. Its keys open nothing, new clicks on its offers do not count; those before still do."""
     return await _become_merchant(request, caller, wired, merchant_id, "suspended")
 
 
 @parties_router.post("/merchants/{merchant_id}/reinstate", response_model=PartyAnswer)
 async def reinstate_merchant(merchant_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Active again, with the keys it had."""
+    """Reinstate a merchant. Active again, with the keys it had."""
     return await _become_merchant(request, caller, wired, merchant_id, "active")
 
 
 @parties_router.post("/affiliates/{affiliate_id}/suspend", response_model=PartyAnswer)
 async def suspend_affiliate(affiliate_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Its keys open nothing and its new clicks do not count; what was clicked before still does."""
+    """Suspend an affiliate. Its keys open nothing, its new clicks do not count; what was clicked before still does."""
     return await _become_affiliate(request, caller, wired, affiliate_id, "suspended")
 
 
 @parties_router.post("/affiliates/{affiliate_id}/reinstate", response_model=PartyAnswer)
 async def reinstate_affiliate(affiliate_id: PathId, request: Request, caller: Admin, wired: Wired) -> Response:
-    """Active again, with the keys it had."""
+    """Reinstate an affiliate. Active again, with the keys it had."""
     return await _become_affiliate(request, caller, wired, affiliate_id, "active")
 
 

@@ -83,6 +83,9 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_open("GET", "/readyz", "gateway", metering="none"),
     *_open("GET", "/metrics", "gateway", metering="none"),
     *_open("GET", "/openapi.json", "gateway", metering="address"),
+    *_open("GET", "/asyncapi.json", "gateway", metering="address"),
+    *_open("GET", "/docs", "gateway", metering="address"),
+    *_open("GET", "/docs/events", "gateway", metering="address"),
     *_keyed("gateway", EVERYONE, "GET /v1/me"),
     *_keyed(
         "gateway",

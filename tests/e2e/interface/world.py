@@ -1,0 +1,182 @@
+"""A seeded network that fills an example's ids by their parameters' names, fresh where the request changes them."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from tests.e2e.client import BROWSER, Client, Merchant
+from tests.e2e.network import SETTLE_SECONDS, Affiliate, Network
+from tests.e2e.running_platform import RunningPlatform, wait_until
+
+ROBOT: Final = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
+PARTY_OF_ROLE: Final = {"merchant": "merchant_id", "affiliate": "affiliate_id"}
+Maker = Callable[[], Any]
+
+
+class World:
+    """One merchant, one affiliate, one offer, one credited order; more of each as operations use them up."""
+
+    def __init__(self, platform: RunningPlatform) -> None:
+        self.network = Network(platform)
+        self.public_url = platform.public_url
+        self.merchant: Merchant = self.network.merchant("Alder Outdoor")
+        self.affiliate: Affiliate = self.network.affiliate("Trail Notes")
+        self.offer_id = self.network.offer(
+            self.merchant, name="Alder Outdoor: 10 % of every sale", allowed_hosts=["shop.example"]
+        )
+        self.link = self.network.enrol(self.offer_id, self.affiliate)
+        self.clients: dict[str, Client] = {
+            "": Client(self.public_url),
+            "admin": self.network.admin,
+            "finance": self.network.finance,
+            "merchant": self.merchant.api,
+            "affiliate": self.affiliate.api,
+        }
+
+    # --- values by parameter name
+
+    def value(self, name: str, operation: str, given: Any, *, changes: bool) -> Any:
+        """What parameter or field `name` of `operation` stands for here; `given` where the example's own will do.
+
+        changes: the request changes what it names, so that each caller needs one of its own.
+        """
+        maker = self._of_operation(operation).get(name) or (self._fresh if changes else self._lasting).get(name)
+        if maker is None:
+            maker = self._always.get(name)
+        return given if maker is None else maker()
+
+    def _of_operation(self, operation: str) -> dict[str, Maker]:
+        special: dict[str, dict[str, Maker]] = {
+            "release_conversion": {"ref": lambda: self.new_conversion(ROBOT)},
+            "end_enrolment": {"enrolment_id": self.new_enrolment},
+            "apply_for_offer": {"offer_id": lambda: self.network.offer(self.merchant)},
+            **{
+                f"{verb}_{party}": {f"{party}_id": maker}
+                for verb in ("suspend", "reinstate")
+                for party, maker in (("merchant", self.new_merchant_id), ("affiliate", self.new_affiliate_id))
+            },
+            "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
+            "report_conversions": {"order_id": new_order_id, "click_id": self.new_click},
+        }
+        return special.get(operation, {})
+
+    @property
+    def _always(self) -> dict[str, Maker]:
+        return {
+            "merchant_id": lambda: self.merchant.merchant_id,
+            "affiliate_id": lambda: self.affiliate.affiliate_id,
+            "offer_id": lambda: self.offer_id,
+            "version": lambda: 1,
+            "token": lambda: self.merchant.token,
+            "click_id": self.new_click,
+            "adjustment_id": lambda: f"R-{uuid4().hex[:8]}",
+            "account": lambda: f"affiliate_pending:{self.affiliate.affiliate_id}",
+            "period": lambda: f"{datetime.now(UTC):%Y-%m}",
+        }
+
+    @property
+    def _fresh(self) -> dict[str, Maker]:
+        return {
+            "order_id": new_order_id,
+            "ref": self.new_conversion,
+            "enrolment_id": self.new_application,
+            "offer_id": lambda: self.network.offer(self.merchant),
+            "key_id": self.new_key_id,
+            "credential_id": self.new_credential_id,
+        }
+
+    @property
+    def _lasting(self) -> dict[str, Maker]:
+        return {
+            "order_id": lambda: self.order[0],
+            "receipt_id": lambda: self.order[1]["receipt_id"],
+            "ref": lambda: self.order[1]["conversion_id"],
+            "commission_id": lambda: self.commission_id,
+            "enrolment_id": lambda: self.enrolment_id,
+            "key_id": lambda: self.key_id,
+        }
+
+    # --- what lasts
+
+    @cached_property
+    def order(self) -> tuple[str, dict[str, Any]]:
+        """A pending conversion that stays so: its order id and the answer to its postback."""
+        order_id = new_order_id()
+        return order_id, self._report(order_id, self.new_click())
+
+    @cached_property
+    def commission_id(self) -> str:
+        """The commission of that order, once it is credited."""
+        conversion_id = self.order[1]["conversion_id"]
+
+        def find() -> str:
+            items = self.affiliate.api.get("/v1/commissions", limit=200).body["items"]
+            return next((str(item["id"]) for item in items if item["conversion_id"] == conversion_id), "")
+
+        wait_until(lambda: find() != "", SETTLE_SECONDS, "the order is credited")
+        return find()
+
+    @cached_property
+    def enrolment_id(self) -> int:
+        """The affiliate's own enrolment."""
+        return int(self.affiliate.api.get("/v1/enrolments", limit=1).body["items"][0]["id"])
+
+    @cached_property
+    def key_id(self) -> str:
+        """The affiliate's own key."""
+        return self.affiliate.api.key.split("_")[2]
+
+    # --- what is used up
+
+    def new_click(self, user_agent: str = BROWSER) -> str:
+        """A fresh click's ID. A robot's is flagged."""
+        path = urlsplit(self.link).path
+        answer = self.clients[""].send("GET", f"{path}?format=json&sub1=newsletter", headers={"User-Agent": user_agent})
+        return str(answer.body["click_id"])
+
+    def new_conversion(self, user_agent: str = BROWSER) -> str:
+        """A fresh conversion's id: pending, or held for a robot's click."""
+        return str(self._report(new_order_id(), self.new_click(user_agent))["conversion_id"])
+
+    def _report(self, order_id: str, click_id: str) -> dict[str, Any]:
+        answer = self.merchant.postback(order_id=order_id, click_id=click_id, amount="100.00", currency="EUR")
+        assert answer.status == 201, answer.text
+        reported: dict[str, Any] = answer.body
+        return reported
+
+    def new_merchant_id(self) -> int:
+        """A fresh merchant."""
+        return int(self.network.made("/v1/merchants", {"name": f"Merchant {uuid4().hex[:8]}"})["id"])
+
+    def new_affiliate_id(self) -> int:
+        """A fresh affiliate."""
+        return int(self.network.made("/v1/affiliates", {"name": f"Affiliate {uuid4().hex[:8]}"})["id"])
+
+    def new_application(self) -> int:
+        """A fresh affiliate's application to the offer."""
+        applicant = self.network.affiliate()
+        answer = applicant.api.post(f"/v1/offers/{self.offer_id}/applications")
+        assert answer.status == 201, answer.text
+        return int(answer.body["id"])
+
+    def new_enrolment(self) -> int:
+        """A fresh affiliate's approved enrolment."""
+        ids = {"offer_id": self.offer_id, "affiliate_id": self.network.affiliate().affiliate_id}
+        return int(self.network.made("/v1/enrolments", ids)["id"])
+
+    def new_key_id(self) -> str:
+        """A fresh key of the affiliate."""
+        return self.network.key("affiliate", affiliate_id=self.affiliate.affiliate_id).split("_")[2]
+
+    def new_credential_id(self) -> str:
+        """A fresh token of the merchant."""
+        path = f"/v1/merchants/{self.merchant.merchant_id}/postback-credentials"
+        return str(self.network.made(path, {"kind": "token"})["id"])
+
+
+def new_order_id() -> str:
+    """An order id that was never used."""
+    return f"A-{uuid4().hex[:8]}"
