@@ -134,7 +134,8 @@ def reseal(as_json: JsonOption = False) -> None:
     if as_json:
         print_json({"key": keyring.signing.id, "resealed": done.resealed, "unreadable": list(done.unreadable)})
     else:
-        typer.echo(f"Resealed {done.resealed} postback secrets with key {keyring.signing.id}.")
+        secrets = "secret" if done.resealed == 1 else "secrets"
+        typer.echo(f"Resealed {done.resealed} postback {secrets} with key {keyring.signing.id}.")
     if done.unreadable:
         complain(
             f"{len(done.unreadable)} do not open: {', '.join(map(str, done.unreadable))}.",

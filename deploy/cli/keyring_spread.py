@@ -1,5 +1,6 @@
 """How long a changed keyring file takes to be known to every process that reads it."""
 
+import math
 import time
 from pathlib import Path
 from typing import Final
@@ -16,5 +17,5 @@ def wait_until_known(path: Path) -> None:
     wait_seconds = SPREAD_SECONDS - (time.time() - path.stat().st_mtime)
     if wait_seconds > 0:
         wait_seconds = min(wait_seconds, SPREAD_SECONDS)  # a file from the future
-        complain(f"The file changed a moment ago; waiting {wait_seconds:.0f} s for every process to read it.")
+        complain(f"The file changed a moment ago; waiting {math.ceil(wait_seconds)} s for every process to read it.")
         time.sleep(wait_seconds)

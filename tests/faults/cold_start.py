@@ -24,6 +24,8 @@ CHECKOUT: Final = Path(__file__).parents[2]
 LINES_MAX: Final = 3
 END_SECONDS_MAX: Final = 110.0
 READY_SECONDS_MAX: Final = 240.0
+STOP_SECONDS_MAX: Final = 40.0
+POLL_SECONDS: Final = 0.05
 NOBODY: Final = 65_534
 NAMELESS: Final = 54_321
 SMALL_DISK_BYTES: Final = 4 << 20
@@ -241,9 +243,56 @@ BAD_STARTS: Final = (
 )
 
 
-def hard_conditions() -> tuple[tuple[str, ...], str]:
-    """A prefix under which a start has no network but loopback and no root, and what of that is possible here."""
+@dataclass(frozen=True, slots=True)
+class ColdStart:
+    """How the first start went. conditions: what was taken away from it. broken: promises that did not hold."""
+
+    conditions: str
+    ready_seconds: float
+    stop_seconds: float
+    broken: list[str]
+
+
+def cold_start(home: Path) -> ColdStart:
+    """Start on a folder that is not there yet, wait until the door serves, stop; the folder is left behind."""
+    prefix, conditions = _hard_conditions()
+    log = home.with_name(f"{home.name}.log")
+    began = time.monotonic()
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(
+            [*prefix, sys.executable, "-m", "deploy.cli.main", "up"],
+            cwd=CHECKOUT,
+            env={**environment(home), "PORT": "0"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        ) as running,
+    ):
+        try:
+            while not (home / "demo.json").exists() or not (home / "public_url").exists():
+                if running.poll() is not None or time.monotonic() - began > READY_SECONDS_MAX:
+                    break
+                time.sleep(POLL_SECONDS)
+            ready_seconds = time.monotonic() - began
+            was_ready = running.poll() is None and (home / "public_url").exists()
+        finally:
+            asked = time.monotonic()
+            running.terminate()
+            running.wait(STOP_SECONDS_MAX)
+    text = log.read_text(errors="replace")
+    broken = [] if was_ready else [f"not ready: {text[-2_000:]}"]
+    broken += [f"exit {running.returncode} when stopped"] if running.returncode else []
+    broken += ["a traceback"] if "Traceback" in text else []
+    return ColdStart(conditions, ready_seconds, time.monotonic() - asked, broken)
+
+
+def _hard_conditions() -> tuple[tuple[str, ...], str]:
+    """A prefix that takes network and root away, and what of that is possible here.
+
+    The account inside is a name for our own, so that what it must read (this checkout, Python) it can.
+    """
     if os.geteuid() != 0:
-        return (), "as an ordinary user, with the network as it is: taking it away needs root"
+        return (), "an empty folder, as an ordinary user; taking the network away needs root"
     inside = f'ip link set lo up && exec unshare --user --map-user={NOBODY} --map-group={NOBODY} "$@"'
-    return ("unshare", "--net", "sh", "-c", inside, "sh"), "no network but loopback, not root, an empty folder"
+    return ("unshare", "--net", "sh", "-c", inside, "sh"), "an empty folder, no network but loopback, not root"

@@ -189,7 +189,7 @@ def test_one_that_does_not_open_is_named_and_keeps_its_key_until_it_is_revoked(v
     retired = vault.retire()
 
     assert done.exit_code == 1
-    assert "Resealed 1 postback secrets with key 2" in done.stdout
+    assert "Resealed 1 postback secret with key 2" in done.stdout
     assert str(bad) in done.stderr
     assert str(good) not in done.output
     assert (refused.exit_code, retired.exit_code) == (1, 0)
