@@ -30,7 +30,7 @@ clean: install ## Delete the local network: databases, event log, keys, logs
 demo: install ## Send real-looking traffic, recompute every statement, compare to the cent
 	@exec $(PYTHON) -m deploy.local.main with -- $(PYTHON) -m tests.demo
 
-verify: install ## Prove the running network's ledger: chain, balances, every price from its inputs
+verify: install ## Prove the running network's ledger (chain, balances, prices from their inputs) and its audit chains
 	@$(PYTHON) -m deploy.local.main verify
 
 test: install ## Everything CI checks: lint, types, import rules, all tests on both event logs

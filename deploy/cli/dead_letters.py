@@ -8,6 +8,7 @@ import typer
 
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, complain, print_json, print_table
 from deploy.cli.place import ServiceArgument, database_as, run
+from shared.runtime.audit import Act, Author, record_act, state_hash
 from shared.runtime.clock import SystemClock
 from shared.runtime.dead_letter import DeadLetter, list_dead_letters, request_replay
 
@@ -82,8 +83,14 @@ async def _find(service: str, *, consumer: str | None, after: int, limit: int) -
 
 
 async def _request(service: str, dead_letter_id: int) -> bool:
+    now = SystemClock().now()
     async with database_as(service, "staff") as database, database.transaction() as session:
-        return await request_replay(session, dead_letter_id, now=SystemClock().now())
+        if not await request_replay(session, dead_letter_id, now=now):
+            return False
+        requested = state_hash({"dead_letter_id": dead_letter_id, "replay_requested_at": now})
+        act = Act("dead_letter", str(dead_letter_id), None, requested)
+        await record_act(session, Author.operator("tributary dead-letters replay"), act, now=now)
+        return True
 
 
 def _refuse(service: str, dead_letter_id: int) -> NoReturn:

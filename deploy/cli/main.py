@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from deploy.cli import dead_letters, keyring, keys, topics
+from deploy.cli import audit, dead_letters, keyring, keys, topics
 from deploy.cli.doctor import doctor
 from deploy.cli.migrate import migrate
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, PlainGroup, complain
@@ -29,6 +29,7 @@ def verify(as_json: JsonOption = False) -> None:
     raise typer.Exit(local.run_verification(*(["--json"] if as_json else [])).returncode)
 
 
+app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(keyring.app, name="keyring")
 app.command()(migrate)

@@ -6,6 +6,8 @@ import typer
 
 from deploy.cli.output import EXIT_PROBLEM, YesOption, complain
 from deploy.cli.place import database_as, known_service, run
+from shared.runtime.audit import Act, Author, record_act
+from shared.runtime.clock import SystemClock
 from shared.runtime.event_log.positions import reset_positions
 
 
@@ -39,4 +41,7 @@ async def _consumers(service: str) -> list[str]:
 
 async def _reset(service: str, consumer: str) -> int:
     async with database_as(service, "worker") as database, database.transaction() as session:
-        return await reset_positions(session, consumer)
+        partitions = await reset_positions(session, consumer)
+        act = Act("consumer", consumer, None, None)
+        await record_act(session, Author.operator("tributary replay"), act, now=SystemClock().now())
+        return partitions

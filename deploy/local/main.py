@@ -14,6 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
+from deploy.local.audit_chains import prove_chains
 from deploy.local.kafka_install import KafkaUnavailable, cache_folder, ensure_kafka, find_java, say_on_stderr
 from deploy.local.merged_log import MergedLog
 from deploy.local.postgres_home import forget_home
@@ -85,8 +86,11 @@ def with_network(command: Annotated[list[str], typer.Argument(help="What to run,
 
 @app.command()
 def verify() -> None:
-    """Prove the ledger of the running network and reprice every posting; exit 0: proved, 1: the first bad row."""
-    raise SystemExit(run_verification().returncode)
+    """Prove the running network's ledger, reprice every posting, prove the audit chains; exit 1: the first bad row."""
+    ledger = run_verification()
+    reports = prove_chains(StateFolder.from_environment(checkout_folder()), os.environ)
+    print("\n".join(report.line for report in reports), flush=True)
+    raise SystemExit(ledger.returncode or int(any(report.broken for report in reports)))
 
 
 def run_verification(*options: str) -> subprocess.CompletedProcess[str]:
