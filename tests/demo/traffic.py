@@ -45,7 +45,7 @@ async def play(stage: Stage, *, clicks: int, dealt: list[Scenario], spread_secon
     async def shopper(turns: Iterator[int]) -> None:
         for turn in turns:
             await stage.until(started_at + spread_seconds * turn / max(1, clicks))
-            await _bulk_click(stage)
+            await bulk_click(stage)
 
     turns = iter(range(clicks))
     async with asyncio.TaskGroup() as tasks:
@@ -71,7 +71,8 @@ async def _until_conversions_know(stage: Stage, offer: Offer) -> None:
     await until(is_known, f"conversions knows offer {offer.offer_id}")
 
 
-async def _bulk_click(stage: Stage) -> None:
+async def bulk_click(stage: Stage) -> None:
+    """One click of the usual mix: people and robots, redirects, JSON, HEAD and prefetches."""
     offer = stage.random.choice(list(stage.network.offers.values()))
     (agent, way, _), *_ = stage.random.choices(CLICK_MIX, [share for _, _, share in CLICK_MIX])
     await stage.click(offer, stage.affiliate(), agent=agent, way=way)

@@ -14,9 +14,10 @@ from tests.demo.history import History, Operation, read_history
 from tests.demo.model import Model
 from tests.demo.network import NetworkBuilder
 from tests.demo.observed import Observed, Observer
+from tests.demo.scenarios import Scenario
 from tests.demo.sender import Sender
 from tests.demo.stage import Stage
-from tests.demo.traffic import deal_scenarios, play, until_offers_are_known
+from tests.demo.traffic import SHOPPERS, bulk_click, deal_scenarios, until_offers_are_known
 from tests.demo.user_agents import read_user_agents
 from tests.faults.checker import Findings, check
 from tests.faults.dump import read_dump
@@ -40,10 +41,39 @@ class Load:
     random: Random
     observer: Observer
 
-    async def run(self, *, clicks: int, postbacks: int, seconds: float) -> None:
-        """Send it all, spread evenly over `seconds`; what is refused or unanswered is sent again until it is taken."""
-        dealt = deal_scenarios(postbacks, self.random)
-        await play(self.stage, clicks=clicks, dealt=dealt, spread_seconds=seconds)
+    @asynccontextmanager
+    async def flowing(self, *, clicks_a_second: float, postbacks_a_second: float) -> AsyncIterator[None]:
+        """Traffic of every kind while the block runs, at about these rates; then what was begun is finished.
+
+        What is refused or unanswered is sent again until it is taken.
+        """
+        stop = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for number in range(SHOPPERS):
+                tasks.create_task(self._shop(stop, SHOPPERS / clicks_a_second, number / clicks_a_second))
+            tasks.create_task(self._report(stop, postbacks_a_second, tasks))
+            try:
+                yield
+            finally:
+                stop.set()
+
+    async def _shop(self, stop: asyncio.Event, pause_seconds: float, first_pause_seconds: float) -> None:
+        await asyncio.sleep(first_pause_seconds)
+        while not stop.is_set():
+            next_at = time.monotonic() + pause_seconds
+            await bulk_click(self.stage)
+            await asyncio.sleep(max(0.0, next_at - time.monotonic()))
+
+    async def _report(self, stop: asyncio.Event, postbacks_a_second: float, tasks: asyncio.TaskGroup) -> None:
+        while not stop.is_set():
+            for scenario in deal_scenarios(0, self.random):
+                if stop.is_set():
+                    break
+                tasks.create_task(self._play(scenario))
+                await asyncio.sleep(scenario.postbacks / postbacks_a_second)
+
+    async def _play(self, scenario: Scenario) -> None:
+        await scenario.play(self.stage)
 
     def operations(self) -> list[Operation]:
         """What the history says was done."""

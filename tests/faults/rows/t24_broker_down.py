@@ -25,22 +25,17 @@ async def broker_down(bench: Bench) -> Measured:
     """kill -9 of the only broker, and its return after 10 s (60 s in tier N)."""
     platform = await bench.platform(needs_kafka=True)
     outage_seconds = OUTAGE_SECONDS[bench.tier]
-    seconds = BEFORE_SECONDS + outage_seconds + AFTER_SECONDS
     async with prepared_load(platform, bench.folder) as load:
         pids = platform.pids()
-        bench.say(f"load for {seconds:.0f} s, the broker is gone for {outage_seconds:.0f} s of it")
+        bench.say(f"load; the broker is gone for {outage_seconds:.0f} s of it")
         instants = Instants(began=time.time())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(
-                load.run(
-                    clicks=int(CLICKS_A_SECOND * seconds), postbacks=int(POSTBACKS_A_SECOND * seconds), seconds=seconds
-                )
-            )
-            breaking = tasks.create_task(_break(load, instants, outage_seconds))
+        async with load.flowing(clicks_a_second=CLICKS_A_SECOND, postbacks_a_second=POSTBACKS_A_SECOND):
+            drained_seconds = await _break(load, instants, outage_seconds)
+            await asyncio.sleep(AFTER_SECONDS)
         instants.ended = time.time()
         bench.say("comparing with the history")
         findings = await load.settle()
-        measured = _judge(load.operations(), instants, findings, breaking.result(), outage_seconds)
+        measured = _judge(load.operations(), instants, findings, drained_seconds, outage_seconds)
         measured.broken.extend(restarted(pids, platform.pids()))
         return measured
 

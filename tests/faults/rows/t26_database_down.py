@@ -30,8 +30,8 @@ Fault = Callable[[StagedPlatform], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def _stopped(platform: StagedPlatform) -> AsyncIterator[None]:
-    """kill -9 of PostgreSQL; it is up again, recovery included, when the block is left."""
-    await platform.postgres.kill()
+    """PostgreSQL is shut down; it is up again when the block is left."""
+    await platform.postgres.stop()
     yield
     await platform.postgres.start()
 
@@ -56,24 +56,16 @@ async def database_down(bench: Bench) -> Measured:
     """Both faults in one load, one after the other."""
     platform = await bench.platform()
     down, crowded = OUTAGE_SECONDS[bench.tier], CROWDED_SECONDS[bench.tier]
-    seconds = BEFORE_SECONDS + down + BETWEEN_SECONDS + crowded + BETWEEN_SECONDS
     async with prepared_load(platform, bench.folder) as load:
         pids = platform.pids()
-        bench.say(
-            f"load for {seconds:.0f} s; PostgreSQL is down for {down:.0f} s and crowded for {crowded:.0f} s of it"
-        )
+        bench.say(f"load; PostgreSQL is down for {down:.0f} s and crowded for {crowded:.0f} s of it")
         began = time.time()
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(
-                load.run(
-                    clicks=int(CLICKS_A_SECOND * seconds), postbacks=int(POSTBACKS_A_SECOND * seconds), seconds=seconds
-                )
-            )
-            breaking = tasks.create_task(_break(platform, began, {_stopped: down, _crowded: crowded}))
+        async with load.flowing(clicks_a_second=CLICKS_A_SECOND, postbacks_a_second=POSTBACKS_A_SECOND):
+            happened = await _break(platform, began, {_stopped: down, _crowded: crowded})
         bench.say("comparing with the history")
         findings = await load.settle()
         operations = load.operations()
-        figures, broken, n = _judge(operations, *breaking.result())
+        figures, broken, n = _judge(operations, *happened)
         broken += [*restarted(pids, platform.pids()), *findings.worst]
         return Measured(n, {**figures, **findings.counts}, broken, note="N: sent during both outages")
 
