@@ -79,6 +79,9 @@ class _Phase(enum.Enum):
 _SAYS_TIMEOUT: Final = frozenset({_Phase.HEAD, _Phase.BODY})
 """Phases in which a request has begun, so that 408 answers something."""
 
+_OWED: Final = frozenset({_Phase.FIRST_BYTE, _Phase.HEAD, _Phase.BODY})
+"""Phases that end with an answer or a deadline by themselves."""
+
 
 class _Sweeper:
     """Looks at every connection of one server now and then: cheaper than a timer per request."""
@@ -111,6 +114,7 @@ class EdgeGuard(HttpToolsProtocol):
     """uvicorn's protocol with EdgeLimits. A refusal is an empty 400, 408, 413, 414 or 431, and closes."""
 
     limits: ClassVar[EdgeLimits] = EdgeLimits()
+    is_draining: ClassVar[bool] = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count: the first byte is due."""
@@ -294,8 +298,18 @@ class EdgeGuard(HttpToolsProtocol):
             self._enter(_Phase.IDLE, self.limits.idle_seconds)
         super().on_message_complete()
 
+    def shutdown(self) -> None:
+        """The listener is closed: leave too, unless somebody who was let in is still owed an answer.
+
+        What has connected or begun to send is answered within its deadlines, and that answer ends the connection.
+        """
+        if self._phase not in _OWED:
+            super().shutdown()
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        if self.is_draining and not self.pipeline:
+            cycle.keep_alive = False
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
@@ -306,8 +320,19 @@ class EdgeGuard(HttpToolsProtocol):
 
 
 def guarded_protocol(limits: EdgeLimits) -> type[EdgeGuard]:
-    """The protocol class for `uvicorn.Config(http=…)`; use `ws="none"` with it."""
+    """The protocol class for `uvicorn.Config(http=…)`; use `ws="none"` with it. Each server has its own."""
     return type("EdgeGuard", (EdgeGuard,), {"limits": limits})
+
+
+def start_draining(config: uvicorn.Config) -> None:
+    """From now on every answer of this server tells its client to leave (`Connection: close`), and ends the connection.
+
+    config: made by guarded_config.
+    """
+    protocol = config.http
+    if not (isinstance(protocol, type) and issubclass(protocol, EdgeGuard)):
+        raise TypeError("only a guarded server can be drained")
+    protocol.is_draining = True
 
 
 def _refusal(status: int) -> bytes:

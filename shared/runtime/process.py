@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from types import FrameType
@@ -13,15 +15,21 @@ from typing import Any, Final, Protocol
 import uvicorn
 
 from shared.runtime.backoff import Outage
-from shared.runtime.edge_guard import guarded_config
+from shared.runtime.edge_guard import guarded_config, start_draining
 from shared.runtime.event_log.interface import StatedStop
 from shared.runtime.health import Health
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import CONTENT_TYPE, render_metrics
 from shared.runtime.settings import ProcessSettings
 
-GRACEFUL_SECONDS: Final = 20
-"""For requests and batches in hand; with what closing takes it stays under the 25 s that a supervisor allows."""
+LEAVE_SECONDS: Final = 1.0
+"""How long a process that was told to stop still listens: whoever asks meanwhile is answered and told to leave, so that
+no kept connection is closed in the face of its client's next request, and "not ready" is seen before "refused"."""
+
+GRACEFUL_SECONDS: Final = 18
+"""For requests and batches in hand; with LEAVE_SECONDS and what closing takes it stays under a supervisor's 25 s."""
+
+_FORCED_POLL_SECONDS: Final = 0.05
 
 STEADY_SECONDS: Final = 60.0
 """A task that ran this long before it failed is restarted without the delays of earlier failures."""
@@ -48,11 +56,52 @@ Closing = Callable[[], Awaitable[None]]
 
 
 class _Server(uvicorn.Server):
-    """uvicorn that treats SIGTERM as a normal end (exit code 0) and says "not ready" first."""
+    """uvicorn that treats SIGTERM as a normal end (exit code 0), says "not ready" first, and turns nobody away.
 
-    def __init__(self, config: uvicorn.Config, on_signal: Callable[[], None]) -> None:
+    before_closing: what is done between the signal and the end of listening.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, on_signal: Callable[[], None], before_closing: Callable[[], Awaitable[None]]
+    ) -> None:
         super().__init__(config)
         self._on_signal = on_signal
+        self._before_closing = before_closing
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let everyone leave, then stop listening and wait for what is in hand."""
+        start_draining(self.config)
+        await asyncio.gather(self._before_closing(), self._let_everyone_leave())
+        await self._stop_listening()
+        await super().shutdown(sockets)
+
+    async def _stop_listening(self) -> None:
+        """Close the listeners, and take in those who had connected and still waited to be accepted.
+
+        Closing alone would reset them: to their clients they are connected.
+        """
+        loop = asyncio.get_running_loop()
+        waiting_rooms = [
+            socket.socket(fileno=os.dup(listener.fileno())) for server in self.servers for listener in server.sockets
+        ]
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(0)
+        for room in waiting_rooms:
+            with room, contextlib.suppress(BlockingIOError):
+                room.setblocking(False)
+                while True:
+                    connection, _ = room.accept()
+                    await loop.connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
+
+    async def _let_everyone_leave(self) -> None:
+        leave_at = time.monotonic() + LEAVE_SECONDS
+        while not self.force_exit and time.monotonic() < leave_at:
+            await asyncio.sleep(_FORCED_POLL_SECONDS)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -78,6 +127,10 @@ def _run(server: _Server, main: Callable[[], Awaitable[None]]) -> None:
         runner.run(_awaited(main))
 
 
+async def _nothing() -> None:
+    """An API has nothing to do before its listener closes but to go on answering."""
+
+
 async def _awaited(main: Callable[[], Awaitable[None]]) -> None:
     await main()
 
@@ -87,7 +140,7 @@ def run_api(app: Any, settings: ProcessSettings, *, health: Health | None = None
 
     What the app opens it closes in its own lifespan.
     """
-    server = _Server(_config(app, settings), health.start_draining if health else lambda: None)
+    server = _Server(_config(app, settings), health.start_draining if health else lambda: None, _nothing)
     _run(server, server.serve)
     if not server.started:
         raise SystemExit(1)
@@ -116,18 +169,23 @@ def run_worker(
     A task that raises is logged and started again with back-off; one that stopped on purpose (StatedStop) stays
     stopped and makes the process not ready. At the end tasks finish what they have in hand, then `closing` runs.
     """
-    server = _Server(_config(health_app(health), settings), health.start_draining)
+    supervised: list[asyncio.Task[None]] = []
+
+    async def finish() -> None:
+        """Still answering on our port: "not ready" until all is finished, not silence."""
+        mine, supervised[:] = supervised[:], []
+        for task in tasks.values():
+            task.stop()
+        await _finish(mine)
+
+    server = _Server(_config(health_app(health), settings), health.start_draining, finish)
 
     async def work() -> None:
-        supervised = [
-            asyncio.create_task(_supervise(name, task.run, health), name=name) for name, task in tasks.items()
-        ]
+        supervised.extend(_supervised({name: task.run for name, task in tasks.items()}, health))
         try:
             await server.serve()
         finally:
-            for task in tasks.values():
-                task.stop()
-            await _finish(supervised)
+            await finish()
             for close in closing:
                 await close()
 

@@ -87,6 +87,14 @@ class StagedPlatform(RunningPlatform):
         os.kill(pid, number)
         return pid
 
+    @staticmethod
+    def is_alive(pid: int) -> bool:
+        """False once the process has ended, whether or not the supervisor has noticed."""
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        except OSError:
+            return False
+
     async def until_back(self, name: str, old_pid: int) -> None:
         """Return when the supervisor has started a stopped process again. Raises TimeoutError."""
         async with asyncio.timeout(BACK_SECONDS_MAX):
