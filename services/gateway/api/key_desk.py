@@ -24,6 +24,9 @@ FRESH_SECONDS: Final = 1.0
 OUTAGE_GRACE_SECONDS: Final = 60.0
 REMEMBERED_MAX: Final = 10_000
 
+LOOK_UP_SECONDS: Final = 3.0
+"""A database that hangs is as good as one that is down: the caller hears 503, and does not wait for ever."""
+
 _log = get_logger(__name__)
 _answers = counter(
     "gateway_keys", unit="lookups", meaning="API keys presented, by what came of it", labels=("outcome",)
@@ -121,7 +124,8 @@ class KeyDesk:
             raise unauthenticated()
         this_look = asyncio.current_task()
         try:
-            key = await look_up_key(self._database, key_id)
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                key = await look_up_key(self._database, key_id)
         except Exception as fault:
             return self._verified_before(spelling, fault)
         if not key_matches(spelling, key) or key is None or not key.opens_at(self._clock.now()):

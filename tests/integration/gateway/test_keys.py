@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from shared.runtime.database import STATEMENT_TIMEOUT_MS
 from tests.conftest import TestPostgres
 from tests.integration.gateway.conftest import ADMIN_KEY, GatewayClient, Network, gateway, settings_for
 
@@ -214,6 +215,23 @@ async def test_known_keys_open_while_the_database_is_away(
             assert int(refused.headers["retry-after"]) >= 1
         finally:
             await connection.execute("ALTER ROLE tributary_gateway LOGIN")
+
+
+async def test_known_keys_open_while_the_database_hangs_and_nobody_waits_for_ever(
+    postgres: TestPostgres, gateway_folder: Path, connection: "asyncpg.Connection"
+) -> None:
+    """A database that accepts a statement and does not answer it: here it waits for a lock, longer than anybody may."""
+    async with gateway(settings_for(postgres, gateway_folder)) as admin:
+        stranger = admin.as_key((await admin.post("/v1/keys", {"role": "finance"}))["key"])
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE api_key IN ACCESS EXCLUSIVE MODE")
+            await asyncio.sleep(1.1)
+            async with asyncio.timeout(STATEMENT_TIMEOUT_MS / 1000 / 2):
+                refused = await stranger.call("GET", "/v1/me")
+                known = await admin.call("GET", "/v1/merchants")
+
+        assert (refused.status_code, refused.json()["code"]) == (503, "keys_unavailable")
+        assert known.status_code == 200
 
 
 async def test_the_bootstrap_key_is_taken_once(
