@@ -2,7 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page interface \
+.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page dashboards interface \
 	test-unit test-integration test-simulation test-e2e scorecard
 MAKEFLAGS += --no-print-directory
 
@@ -87,6 +87,10 @@ metrics-page: install ## Write docs/metrics.md from the metrics that the code de
 
 interface: install ## Make the OpenAPI and AsyncAPI documents, their pages and the typed client from the code
 	@$(PYTHON) -m deploy.interface.main write
+
+dashboards: install ## Write the Grafana dashboards and the PrometheusRule from what deploy/observability says
+	@$(PYTHON) -m deploy.observability.dashboards
+	@$(PYTHON) -m deploy.observability.prometheus_rule
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'Install uv first: https://docs.astral.sh/uv/' >&2; exit 1; }

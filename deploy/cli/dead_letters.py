@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from deploy.cli.output import EXIT_PROBLEM, JsonOption, complain, print_json, print_table
+from deploy.cli.output import EXIT_PROBLEM, JsonOption, YesOption, complain, print_json, print_table
 from deploy.cli.place import ServiceArgument, database_as, run
 from shared.runtime.audit import Act, Author, record_act, state_hash
 from shared.runtime.clock import SystemClock
-from shared.runtime.dead_letter import DeadLetter, list_dead_letters, request_replay
+from shared.runtime.dead_letter import DeadLetter, close_dead_letter, list_dead_letters, request_replay
 
 app = typer.Typer(no_args_is_help=True, help="Events that a consumer could not handle.")
 
@@ -75,6 +75,26 @@ def replay(service: ServiceArgument, dead_letter_id: IdArgument) -> None:
     if not run(_request(service, dead_letter_id)):
         _refuse(service, dead_letter_id)
     typer.echo(f"Asked for. If it fails again, it is back in `tributary dead-letters list {service}`.")
+
+
+@app.command()
+def close(
+    service: ServiceArgument,
+    dead_letter_id: IdArgument,
+    because: Annotated[str, typer.Option(help="Why it is given up; kept with the row.")],
+    yes: YesOption = False,
+) -> None:
+    """Give one up for good: nothing of it will be handled. Asks first. Exit 1 when there is none open, or no."""
+    if not yes and not typer.confirm(f"Give up event {dead_letter_id} of {service} for good?"):
+        raise typer.Exit(EXIT_PROBLEM)
+    if not run(_close(service, dead_letter_id, because)):
+        _refuse(service, dead_letter_id)
+    typer.echo("Closed. Its row stays in the table dead_letter.")
+
+
+async def _close(service: str, dead_letter_id: int, because: str) -> bool:
+    async with database_as(service, "worker") as database, database.transaction() as session:
+        return await close_dead_letter(session, dead_letter_id, because=because, now=SystemClock().now())
 
 
 async def _find(service: str, *, consumer: str | None, after: int, limit: int) -> list[DeadLetter]:

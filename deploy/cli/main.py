@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import typer
 
-from deploy.cli import audit, dead_letters, keyring, keys, topics
+from deploy.cli import audit, dead_letters, keyring, keys, parked, topics
 from deploy.cli.doctor import doctor
+from deploy.cli.metrics import metrics
 from deploy.cli.migrate import migrate
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, PlainGroup, complain
 from deploy.cli.ps import ps
@@ -20,6 +21,7 @@ app = typer.Typer(
     help="Operate a Tributary network. Exit codes: 0 ok, 1 found a problem, 2 could not look.",
 )
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(parked.app, name="parked")
 app.command()(replay)
 
 
@@ -35,6 +37,7 @@ app.add_typer(keyring.app, name="keyring")
 app.command()(migrate)
 app.add_typer(topics.app, name="topics")
 app.command()(ps)
+app.command()(metrics)
 app.command()(doctor)
 
 

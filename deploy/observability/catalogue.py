@@ -38,7 +38,9 @@ def declared_metrics() -> Sequence[Metric]:
 
 def exported_series() -> dict[str, Series]:
     """Every series that a scrape can bring, by name: what queries may ask for."""
-    series = {name: Series(name, "gauge", frozenset()) for name in PROCESS_METRICS}
+    series = {}
+    for name in PROCESS_METRICS:
+        series[name] = Series(name, "counter" if name.endswith("_total") else "gauge", frozenset())
     for metric in declared_metrics():
         labels = frozenset(metric.labels)
         if metric.kind != "histogram":

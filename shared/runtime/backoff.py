@@ -19,6 +19,7 @@ class Outage:
 
     def __init__(self, task: str) -> None:
         self._task = task
+        _failures.labels(task)  # 0 from the start: a rate sees the first failure too
         self._failures = 0
         self.reason: str | None = None
 

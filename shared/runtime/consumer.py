@@ -243,8 +243,8 @@ class Consumer:
 
     def _limit_reason(self) -> str:
         return (
-            f"{self._dead_letter_limit} dead letters are open: find the cause, replay them"
-            " (GET dead letters, request_replay), and the consumer goes on"
+            f"{self._dead_letter_limit} dead letters are open: find the cause, and replay them with"
+            " `tributary dead-letters` (deploy/runbooks/dead-letters.md); then the consumer goes on"
         )
 
     def _state_stop(self, reason: str) -> None:

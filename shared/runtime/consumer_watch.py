@@ -41,6 +41,11 @@ def reaching_the_log(task: str) -> Iterator[None]:
     _reachable.labels(task).set(1)
 
 
+def no_word_of_the_log(task: str) -> None:
+    """Say nothing of the log for `task`: it has nothing to ask of it now, and its last word would grow old."""
+    _reachable.remove(task)
+
+
 class ConsumerWatch:
     """The gauges of one consumer of one topic. Measuring never stops it: what cannot be measured keeps its value."""
 

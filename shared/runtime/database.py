@@ -89,6 +89,7 @@ class Database:
             },
         )
         self._autocommitting = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        _failures.labels(self.name)  # 0 from the start: a rate sees the first failure too
         _watched.add(self)
 
     @property

@@ -11,7 +11,8 @@ from shared.runtime.event_log.interface import Received
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One event set aside. replayed_at: when it was handled after all; replay_requested_at: when that was asked for."""
+    """One event set aside. replayed_at: when it was handled after all, or closed by hand; replay_requested_at: when a
+    replay was asked for."""
 
     dead_letter_id: int
     consumer: str
@@ -52,6 +53,21 @@ async def request_replay(session: AsyncSession, dead_letter_id: int, *, now: dat
     connection = await session.connection()
     result = await connection.exec_driver_sql(
         "UPDATE dead_letter SET replay_requested_at = $2 WHERE id = $1 AND replayed_at IS NULL", (dead_letter_id, now)
+    )
+    return result.rowcount == 1
+
+
+async def close_dead_letter(session: AsyncSession, dead_letter_id: int, *, because: str, now: datetime) -> bool:
+    """Give an event up for good: it counts no more, and its row stays, with `because` before its reason.
+
+    False when there is no such open dead letter. For the `_worker` role.
+    """
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "UPDATE dead_letter SET replayed_at = $2, replay_requested_at = NULL,"
+        " reason = left('closed by hand: ' || $3::text || '; was: ' || reason, 1000)"
+        " WHERE id = $1 AND replayed_at IS NULL",
+        (dead_letter_id, now, because),
     )
     return result.rowcount == 1
 

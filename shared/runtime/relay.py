@@ -5,7 +5,7 @@ import time
 from typing import Final
 
 from shared.runtime.backoff import Outage, pause
-from shared.runtime.consumer_watch import reaching_the_log
+from shared.runtime.consumer_watch import no_word_of_the_log, reaching_the_log
 from shared.runtime.database import Database
 from shared.runtime.event_log.interface import Published, Publisher
 from shared.runtime.event_log.waiting import IdleWait
@@ -82,11 +82,13 @@ class Relay:
                 next_prune = time.monotonic() + self._prune_every_seconds
             if not await self._has_pending():
                 self._outage.recovered()
+                no_word_of_the_log(self._task)
                 await self._wait.idle()
                 continue
             self._wait.busy()
             published = await self._pass()
             if published is None:
+                no_word_of_the_log(self._task)
                 await pause(STANDBY_SECONDS, self._stopping)
                 continue
             with reaching_the_log(self._task):

@@ -34,6 +34,22 @@ ARROWS = {
     ("gateway-api", "commissions-api"),
     (INGRESS_NAMESPACE, "gateway-api"),
 }
+PROMETHEUS_POLICY = {
+    "podSelector": {"matchLabels": {"app.kubernetes.io/part-of": "tributary"}},
+    "policyTypes": ["Ingress"],
+    "ingress": [
+        {
+            "from": [
+                {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}},
+                    "podSelector": {"matchLabels": {NAME: "prometheus"}},
+                }
+            ],
+            "ports": [{"protocol": "TCP", "port": HTTP_PORT}],
+        }
+    ],
+}
+"""Of the component `monitoring`: one kind of pod in one namespace, on the port of the metrics, and no way out."""
 PATHS = {"/c/": "clicks-api", "/postback": "conversions-api", "/": "gateway-api"}
 BUILT_IN_GROUPS = {"apps/v1", "batch/v1", "v1", "networking.k8s.io/v1", "policy/v1", "autoscaling/v2"}
 
@@ -316,6 +332,10 @@ def _arrows(overlay: list[Manifest]) -> Iterator[str]:
     inward: set[tuple[str, str]] = set()
     reached: set[str] = set()
     for name, policy in policies.items():
+        if name == "prometheus-to-all":
+            if policy["spec"] != PROMETHEUS_POLICY:
+                yield "more than Prometheus is let in to the metrics, or it is not"
+            continue
         target = policy["spec"]["podSelector"].get("matchLabels", {}).get(NAME)
         if target is not None and target not in names:
             yield f"{name} is about no pod"
@@ -323,16 +343,12 @@ def _arrows(overlay: list[Manifest]) -> Iterator[str]:
             inward |= {(source, str(target)) for source in _peers(rule.get("from", [{}]))}
         for rule in policy["spec"].get("egress", []):
             reached |= set(_peers(rule.get("to", [{}])))
-    if _without_prometheus(inward) != ARROWS:
-        yield f"other arrows are open: {sorted(_without_prometheus(inward) ^ ARROWS)}"
+    if inward != ARROWS:
+        yield f"other arrows are open: {sorted(inward ^ ARROWS)}"
     if not {role for _, role in ARROWS} - {"gateway-api"} <= reached:
         yield "the gateway cannot reach a service"
     if "everywhere" in reached or "kube-system" not in reached:
         yield "pods may go anywhere, or find no names"
-
-
-def _without_prometheus(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    return {(source, target) for source, target in arrows if source != "monitoring"}
 
 
 def _peers(peers: list[Manifest]) -> Iterator[str]:
