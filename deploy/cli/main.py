@@ -42,6 +42,14 @@ app.command()(doctor)
 
 
 @app.command()
+def openapi() -> None:
+    """Print the OpenAPI document of the whole public API, as it is served: JSON."""
+    from deploy.interface.main import openapi_text  # slow: it can make the document anew from every service's code
+
+    typer.echo(openapi_text(), nl=False)
+
+
+@app.command()
 def up() -> None:
     """Start the whole platform here and stay in the foreground, as `make run` does. Exit 1 when it cannot start."""
     _act(local.up)

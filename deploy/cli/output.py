@@ -34,6 +34,8 @@ class PlainGroup(TyperGroup):
         try:
             with _logs_on_stderr():
                 return super().invoke(ctx)
+        except BrokenPipeError:
+            raise  # whoever read our output had enough; the program ends quietly
         except PlainProblem as problem:
             complain(problem.what, problem.remedy)
         except (SQLAlchemyError, OSError, TimeoutError) as error:

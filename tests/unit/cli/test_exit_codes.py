@@ -19,6 +19,7 @@ COMMANDS = (
     "keyring",
     "migrate",
     "topics",
+    "openapi",
     "ps",
     "doctor",
     "up",
