@@ -31,6 +31,7 @@ from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.privacy_key import read_privacy_key
 from shared.runtime.projection import ProjectionFollower, apply_projection
 from shared.runtime.relay import Relay
+from shared.runtime.settings import SettingInvalid
 from shared.runtime.sweep import Sweep
 
 INTAKE_CONNECTIONS: Final = 4
@@ -172,5 +173,5 @@ async def _exists(_session: Session, _object_type: str, _object_id: str) -> bool
 
 def _required(path: Path | None, name: str) -> Path:
     if path is None:
-        raise ValueError(f"{name} is not set")
+        raise SettingInvalid(f"{name} is not set")
     return path

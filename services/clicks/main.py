@@ -22,6 +22,7 @@ from shared.runtime.http_observer import new_request_id
 from shared.runtime.logging import configure_logging, get_logger
 from shared.runtime.problem import send_problem, unavailable
 from shared.runtime.process import background, run_api
+from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
 _log = get_logger(__name__)
@@ -88,9 +89,10 @@ def main() -> None:
     configure_logging("clicks", "api", level=settings.log_level)
     show_build("clicks", "api")
     configure_tracing(settings)
+    require_migrated(settings.database_url("clicks"), "clicks")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 
 
 if __name__ == "__main__":
-    main()
+    run_plainly(main)

@@ -22,6 +22,7 @@ from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.relay import Relay
 from shared.runtime.retention import forget_letters
+from shared.runtime.settings import SettingInvalid
 from shared.runtime.sweep import Sweep
 
 PERIOD_CLOSE_SECONDS: Final = 30.0
@@ -65,7 +66,7 @@ class Worker:
 def build_api(settings: CommissionsSettings) -> Api:
     """The JSON routes. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
     if settings.principal_keyring_file is None:
-        raise ValueError("PRINCIPAL_KEYRING_FILE is not set")
+        raise SettingInvalid("PRINCIPAL_KEYRING_FILE is not set")
     url = settings.database_url("commissions")
     keyring = Keyring.load(settings.principal_keyring_file)
     audit = Database(url, role="commissions_staff", pool_size=1, name="commissions-audit")

@@ -17,6 +17,7 @@ from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import background, run_api
+from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
 ROUTERS: Final = (commissions.router, balances.router, statements.router, ledger.router)
@@ -57,9 +58,10 @@ def main() -> None:
     configure_logging("commissions", "api", level=settings.log_level)
     show_build("commissions", "api")
     configure_tracing(settings)
+    require_migrated(settings.database_url("commissions"), "commissions")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 
 
 if __name__ == "__main__":
-    main()
+    run_plainly(main)

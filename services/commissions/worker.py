@@ -6,6 +6,7 @@ from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
+from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
 
@@ -15,6 +16,7 @@ def main() -> None:
     configure_logging("commissions", "worker", level=settings.log_level)
     show_build("commissions", "worker")
     configure_tracing(settings)
+    require_migrated(settings.database_url("commissions"), "commissions")
     worker, health = build_worker(settings), Health()
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
@@ -40,4 +42,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_plainly(main)

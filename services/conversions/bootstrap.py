@@ -29,6 +29,7 @@ from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.privacy_key import read_privacy_key
 from shared.runtime.projection import ProjectionFollower, apply_projection
 from shared.runtime.relay import Relay
+from shared.runtime.settings import SettingInvalid
 from shared.runtime.sweep import Sweep
 
 INDEX_BATCH_CLICKS: Final = 2_000
@@ -156,5 +157,5 @@ def build_worker(settings: ConversionsSettings) -> Worker:
 
 def _required(path: Path | None, name: str) -> Path:
     if path is None:
-        raise ValueError(f"{name} is not set")
+        raise SettingInvalid(f"{name} is not set")
     return path

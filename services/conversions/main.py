@@ -18,6 +18,7 @@ from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import background, run_api
+from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
 ROUTERS: Final = (conversions.router, conversion_actions.router, receipts.router, credentials.router)
@@ -74,9 +75,10 @@ def main() -> None:
     configure_logging("conversions", "api", level=settings.log_level)
     show_build("conversions", "api")
     configure_tracing(settings)
+    require_migrated(settings.database_url("conversions"), "conversions")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 
 
 if __name__ == "__main__":
-    main()
+    run_plainly(main)

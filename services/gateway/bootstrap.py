@@ -22,6 +22,7 @@ from shared.runtime.principal import PrincipalSigner, PrincipalVerifier
 from shared.runtime.rate_limit.limiter import LeaseDesk
 from shared.runtime.rate_limit.store import forget_quiet_buckets
 from shared.runtime.relay import Relay
+from shared.runtime.settings import SettingInvalid
 from shared.runtime.sweep import Sweep
 
 BOOTSTRAP_KEY_BYTES_MAX: Final = 256
@@ -67,7 +68,7 @@ class Worker:
 def build_api(settings: GatewaySettings) -> Api:
     """The door and the control plane. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
     if settings.principal_keyring_file is None:
-        raise ValueError("PRINCIPAL_KEYRING_FILE is not set")
+        raise SettingInvalid("PRINCIPAL_KEYRING_FILE is not set")
     url = settings.database_url("gateway")
     clock = clock_from(settings.clock_file)
     intake = Database(url, role="gateway_intake", pool_size=INTAKE_CONNECTIONS, name="gateway-intake")
@@ -130,5 +131,5 @@ def _read_bootstrap_key(path: Path | None) -> str | None:
         with path.open("rb") as file:
             content = file.read(BOOTSTRAP_KEY_BYTES_MAX)
     except OSError:
-        raise ValueError(f"BOOTSTRAP_ADMIN_KEY_FILE: {path.name} cannot be read") from None
+        raise SettingInvalid(f"BOOTSTRAP_ADMIN_KEY_FILE: {path.name} cannot be read") from None
     return content.decode("ascii", "replace").strip()

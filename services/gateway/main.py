@@ -28,6 +28,7 @@ from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
 from shared.runtime.logging import configure_logging, get_logger
 from shared.runtime.process import background, run_api
+from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
 BOOTSTRAP_RETRY_SECONDS: Final = 0.5
@@ -104,9 +105,10 @@ def main() -> None:
     configure_logging("gateway", "api", level=settings.log_level)
     show_build("gateway", "api")
     configure_tracing(settings)
+    require_migrated(settings.database_url("gateway"), "gateway")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)
 
 
 if __name__ == "__main__":
-    main()
+    run_plainly(main)

@@ -6,6 +6,7 @@ from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import Runnable, run_worker
+from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
 
@@ -15,6 +16,7 @@ def main() -> None:
     configure_logging("gateway", "worker", level=settings.log_level)
     show_build("gateway", "worker")
     configure_tracing(settings)
+    require_migrated(settings.database_url("gateway"), "gateway")
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)
     tasks: dict[str, Runnable] = {
@@ -26,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_plainly(main)

@@ -10,6 +10,10 @@ TRACE_RATIO_PRODUCTION: Final = 0.01
 """One in a hundred: enough to follow what is common, and far from the limit of lines a second."""
 
 
+class SettingInvalid(ValueError):
+    """A setting that is missing or cannot be used. The message names it, and never its value."""
+
+
 class ProcessSettings(BaseSettings):
     """What any process needs. Field names are the environment's, in lower case, where no alias says otherwise."""
 
@@ -43,7 +47,7 @@ class ProcessSettings(BaseSettings):
         return self
 
     def database_url(self, service: str) -> str:
-        """The URL of the database of `service`. Raises ValueError when this process was given none."""
+        """The URL of the database of `service`. Raises SettingInvalid when this process was given none."""
         url = {
             "gateway": self.database_url_gateway,
             "clicks": self.database_url_clicks,
@@ -51,7 +55,7 @@ class ProcessSettings(BaseSettings):
             "commissions": self.database_url_commissions,
         }[service]
         if url is None:
-            raise ValueError(f"DATABASE_URL_{service.upper()} is not set")
+            raise SettingInvalid(f"DATABASE_URL_{service.upper()} is not set")
         return url.get_secret_value()
 
     @property
