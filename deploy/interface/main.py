@@ -6,14 +6,21 @@ from pathlib import Path
 from typing import Final
 
 from deploy.interface.document import OperationIncomplete, build_document, document_text
+from deploy.interface.events import build_events_document, render_events_page
+from deploy.interface.page import render_page
 
 FILES: Final = Path(__file__).parents[2] / "services" / "gateway" / "api" / "interface_files"
 
 
 def generated_files() -> dict[Path, str]:
     """Everything that is generated, by its place. Raises OperationIncomplete, ValueError."""
-    document = build_document()
-    return {FILES / "openapi.json": document_text(document)}
+    document, events = build_document(), build_events_document()
+    return {
+        FILES / "openapi.json": document_text(document),
+        FILES / "docs.html": render_page(document),
+        FILES / "asyncapi.json": document_text(events),
+        FILES / "events.html": render_events_page(events),
+    }
 
 
 def openapi_text() -> str:
