@@ -128,9 +128,8 @@ def render_events_page(document: Mapping[str, Any]) -> str:
     sections |= {
         channel["address"]: {name: name for name in channel["messages"]} for channel in document["channels"].values()
     }
-    parts = {
-        name: schema for name, schema in document["components"]["schemas"].items() if name not in _messages(document)
-    }
+    components = document["components"]
+    parts = {name: schema for name, schema in components["schemas"].items() if name not in components["messages"]}
     sections["Schemas"] = {f"schema-{name}": name for name in parts}
     content = (
         f'<h1 id="top">{escape(document["info"]["title"])}</h1>{paragraphs(document["info"]["description"])}'
