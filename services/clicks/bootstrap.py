@@ -13,12 +13,14 @@ from services.clicks.clients.click_homes import HOME_TIMEOUT_SECONDS
 from services.clicks.clients.click_recorder import ClickRecorder
 from services.clicks.consumers.catalogue_feed import CatalogueFeed
 from services.clicks.consumers.click_log import handle_clicks
+from services.clicks.consumers.erasures import ErasureHandler
 from services.clicks.domain.catalogue import Catalogue
 from services.clicks.domain.robots import RobotMatcher
 from services.clicks.settings import ClicksSettings
 from services.clicks.storage.retention_store import retention_step
 from services.clicks.usecases.answer_click import ClickDesk
-from shared.contracts.topics import CATALOGUE, CLICKS
+from services.clicks.usecases.erase_clicks import erase_missed_clicks
+from shared.contracts.topics import CATALOGUE, CLICKS, ERASURES
 from shared.kernel.clock import Clock
 from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
@@ -41,6 +43,11 @@ KAFKA_ACK_SECONDS: Final = HOME_TIMEOUT_SECONDS - 0.2
 """Under the recorder's own limit, so that a producer that hangs is replaced and not only left."""
 
 LOG_BATCH_CLICKS: Final = 2_000
+
+ERASURES_AT_A_TIME: Final = 50
+"""Looked for in one scan of the log."""
+
+ERASE_MISSED_EVERY_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +86,8 @@ class Worker:
     relay: Relay
     catalogue: Consumer
     click_log: Consumer
+    erasures: Consumer
+    missed_erasures: Sweep
     retention: Sweep
     database: Database
 
@@ -133,8 +142,8 @@ def build_api(settings: ClicksSettings) -> Api:
 
 
 def build_worker(settings: ClicksSettings) -> Worker:
-    """The relay and the two consumers."""
-    database = Database(settings.database_url("clicks"), role="clicks_worker", name="clicks-worker")
+    """The relay, the consumers and the sweeps."""
+    database = Database(settings.database_url("clicks"), role="clicks_worker", pool_size=7, name="clicks-worker")
     clock = clock_from(settings.clock_file)
     return Worker(
         relay=Relay(database=database, publisher=build_publisher(settings), service="clicks"),
@@ -154,6 +163,22 @@ def build_worker(settings: ClicksSettings) -> Worker:
             handler=handle_clicks,
             clock=clock,
             batch_size=LOG_BATCH_CLICKS,
+        ),
+        erasures=Consumer(
+            name="clicks.erasures",
+            topic=ERASURES,
+            database=database,
+            source=build_event_source(settings, ERASURES),
+            handler=ErasureHandler(clock),
+            clock=clock,
+            batch_size=ERASURES_AT_A_TIME,
+        ),
+        missed_erasures=Sweep(
+            "missed_erasures",
+            erase_missed_clicks,
+            database=database,
+            clock=clock,
+            every_seconds=ERASE_MISSED_EVERY_SECONDS,
         ),
         retention=Sweep(
             "retention",

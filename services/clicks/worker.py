@@ -21,11 +21,15 @@ def main() -> None:
     health.add_check("relay", worker.relay.health)
     health.add_check("catalogue", worker.catalogue.health)
     health.add_check("click_log", worker.click_log.health)
-    health.add_check("retention", worker.retention.health)
+    health.add_check("erasures", worker.erasures.health)
+    for name, sweep in (("missed_erasures", worker.missed_erasures), ("retention", worker.retention)):
+        health.add_check(name, sweep.health)
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
         "catalogue": worker.catalogue,
         "click_log": worker.click_log,
+        "erasures": worker.erasures,
+        "missed_erasures": worker.missed_erasures,
         "retention": worker.retention,
     }
     run_worker(tasks, health, settings, closing=[worker.database.close])

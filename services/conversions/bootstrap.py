@@ -7,6 +7,7 @@ from typing import Final
 from services.conversions.api.desk import Desk
 from services.conversions.consumers.catalogue_feed import CatalogueFeed
 from services.conversions.consumers.click_index import ClickIndexHandler
+from services.conversions.consumers.clicks_erased import ClicksErasedHandler
 from services.conversions.domain.catalogue import Catalogue
 from services.conversions.settings import ConversionsSettings
 from services.conversions.storage.foreign import exists
@@ -15,9 +16,10 @@ from services.conversions.usecases.add_click_details import add_missed_details
 from services.conversions.usecases.approve_validated import approve_validated
 from services.conversions.usecases.attribute_waiting import attribute_waiting
 from services.conversions.usecases.credential_book import CredentialBook
+from services.conversions.usecases.execute_erasures import execute_erasures
 from services.conversions.usecases.postback_group import GROUPS_IN_FLIGHT_MAX, PostbackGroup
 from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
-from shared.contracts.topics import CATALOGUE, CLICKS
+from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED
 from shared.kernel.personal_values import Screen
 from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
@@ -35,6 +37,7 @@ from shared.runtime.sweep import Sweep
 INDEX_BATCH_CLICKS: Final = 2_000
 APPROVE_EVERY_SECONDS: Final = 1.0
 ATTRIBUTE_EVERY_SECONDS: Final = 0.25
+ERASE_EVERY_SECONDS: Final = 1.0
 COMPLETE_EVERY_SECONDS: Final = 1.0
 """The index consumer completes conversions itself; this catches the two that just missed each other."""
 
@@ -66,6 +69,8 @@ class Worker:
     approvals: Sweep
     waiting: Sweep
     click_details: Sweep
+    clicks_erased: Consumer
+    erasures: Sweep
     retention: Sweep
     database: Database
 
@@ -110,7 +115,7 @@ def build_api(settings: ConversionsSettings) -> Api:
 def build_worker(settings: ConversionsSettings) -> Worker:
     """The relay, the two consumers and the sweeps."""
     database = Database(
-        settings.database_url("conversions"), role="conversions_worker", pool_size=6, name="conversions-worker"
+        settings.database_url("conversions"), role="conversions_worker", pool_size=8, name="conversions-worker"
     )
     clock = clock_from(settings.clock_file)
 
@@ -129,6 +134,8 @@ def build_worker(settings: ConversionsSettings) -> Worker:
         relay=Relay(database=database, publisher=build_publisher(settings), service="conversions"),
         catalogue=consumer("conversions.catalogue", CATALOGUE, apply_projection),
         click_index=consumer("conversions.click_index", CLICKS, ClickIndexHandler(clock), INDEX_BATCH_CLICKS),
+        clicks_erased=consumer("conversions.clicks_erased", CLICKS_ERASED, ClicksErasedHandler(clock)),
+        erasures=Sweep("erasures", execute_erasures, database=database, clock=clock, every_seconds=ERASE_EVERY_SECONDS),
         approvals=Sweep(
             "approvals", approve_validated, database=database, clock=clock, every_seconds=APPROVE_EVERY_SECONDS
         ),

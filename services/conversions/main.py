@@ -8,7 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.conversions.api import conversion_actions, conversions, credentials, receipts
+from services.conversions.api import conversion_actions, conversions, credentials, erasures, receipts
 from services.conversions.api.postback_door import POSTBACK_PATH, PostbackDoor
 from services.conversions.bootstrap import Api, build_api
 from services.conversions.settings import ConversionsSettings
@@ -21,7 +21,7 @@ from shared.runtime.process import background, run_api
 from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
-ROUTERS: Final = (conversions.router, conversion_actions.router, receipts.router, credentials.router)
+ROUTERS: Final = (conversions.router, conversion_actions.router, receipts.router, credentials.router, erasures.router)
 
 
 def build_app(settings: ConversionsSettings, health: Health) -> ASGIApp:

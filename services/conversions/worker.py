@@ -22,16 +22,18 @@ def main() -> None:
         "approvals": worker.approvals,
         "waiting": worker.waiting,
         "click_details": worker.click_details,
+        "erasures": worker.erasures,
         "retention": worker.retention,
     }
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
         "catalogue": worker.catalogue,
         "click_index": worker.click_index,
+        "clicks_erased": worker.clicks_erased,
         **sweeps,
     }
     health.add_check("relay", worker.relay.health)
-    for consumer in (worker.catalogue, worker.click_index):
+    for consumer in (worker.catalogue, worker.click_index, worker.clicks_erased):
         health.add_check(consumer.name, consumer.health)
     for name, sweep in sweeps.items():
         health.add_check(name, sweep.health)

@@ -1,5 +1,7 @@
 """clicks.v1: every click the redirect answered with a click ID, unordered. Natural key: the click ID."""
 
+import msgspec
+
 from shared.contracts.events import Event, EventDecoder
 
 
@@ -32,3 +34,20 @@ class ClickRecordedV1(Event, frozen=True, kw_only=True, tag="click_recorded", om
 
 
 CLICKS_DECODER = EventDecoder.of(ClickRecordedV1)
+
+
+def without_shopper(click: ClickRecordedV1) -> ClickRecordedV1:
+    """The click as it is after erasure: that it happened, when and on whose link; nothing of the shopper."""
+    return msgspec.structs.replace(
+        click,
+        subs={},
+        aff_click_id=None,
+        source=None,
+        creative=None,
+        ad_click_ids={},
+        deep_link=None,
+        referrer_host=None,
+        user_agent=None,
+        ip_hash=None,
+        visitor_key=None,
+    )

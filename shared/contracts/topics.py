@@ -4,6 +4,7 @@ gateway ──catalogue.v1──▶ clicks, conversions, commissions
 clicks ──clicks.v1──▶ clicks (click log), conversions (click index)
 conversions ──conversions.v1──▶ commissions
 commissions ──commissions.v1──▶ outside systems, affiliates' notifications
+conversions ──erasures.v1──▶ clicks ──clicks-erased.v1──▶ conversions
 """
 
 from collections.abc import Mapping
@@ -33,6 +34,8 @@ CATALOGUE: Final = "catalogue.v1"
 CLICKS: Final = "clicks.v1"
 CONVERSIONS: Final = "conversions.v1"
 COMMISSIONS: Final = "commissions.v1"
+ERASURES: Final = "erasures.v1"
+CLICKS_ERASED: Final = "clicks-erased.v1"
 
 TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
     {
@@ -70,6 +73,22 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
                 consumers=(),
                 partitions=6,
                 retention_days=None,
+            ),
+            Topic(
+                name=ERASURES,
+                key="none",
+                producer="conversions",
+                consumers=("clicks",),
+                partitions=1,
+                retention_days=30,
+            ),
+            Topic(
+                name=CLICKS_ERASED,
+                key="none",
+                producer="clicks",
+                consumers=("conversions",),
+                partitions=1,
+                retention_days=30,
             ),
         )
     }

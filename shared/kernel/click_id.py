@@ -142,6 +142,16 @@ def read_click_id(spelling: str) -> bytes:
     return click_id
 
 
+def clicked_at_of(click_id: bytes) -> datetime:
+    """The time that a click ID of 35 bytes holds, unverified."""
+    time_high, time_low = struct.unpack_from(">BI", click_id, 2)
+    return _instant(time_high, time_low)
+
+
+def _instant(time_high: int, time_low: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=_EPOCH_MS + (time_high << 32) + time_low)
+
+
 def verify_click_id(click_id: bytes, secrets: Mapping[int, bytes]) -> Click:
     """What a click ID says, once its tag verifies under the key it names.
 
@@ -159,5 +169,4 @@ def verify_click_id(click_id: bytes, secrets: Mapping[int, bytes]) -> Click:
     _, flags, time_high, time_low, nonce, offer_id, affiliate_id, offer_version = _BODY.unpack(body)
     if not (is_party_id(offer_id) and is_party_id(affiliate_id) and offer_version):
         raise ClickIdInvalid("click_id_malformed", "names no offer or no affiliate")
-    clicked_at = datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=_EPOCH_MS + (time_high << 32) + time_low)
-    return Click(ClickFlags(flags), clicked_at, nonce, offer_id, affiliate_id, offer_version)
+    return Click(ClickFlags(flags), _instant(time_high, time_low), nonce, offer_id, affiliate_id, offer_version)

@@ -80,6 +80,10 @@ class Screen:
         """What stands for a merchant's customer: `customer_` and 24 hexadecimal digits, another at each merchant."""
         return f"customer_{self._digest(f'customer:{merchant_id}', reference)}"
 
+    def click(self, click_id: str) -> str:
+        """What stands for a click in the record that it was erased: `click_` and 24 hexadecimal digits."""
+        return f"click_{self._digest('click', click_id.lower())}"
+
     def _digest(self, purpose: str, text: str) -> str:
         return hmac.digest(self._secret, f"{purpose}:{text}".encode("utf-8", "replace"), "sha256")[:_HASH_BYTES].hex()
 

@@ -12,8 +12,9 @@ from shared.contracts.catalogue import CATALOGUE_DECODER, CatalogueEvent
 from shared.contracts.clicks import CLICKS_DECODER, ClickRecordedV1
 from shared.contracts.commissions import COMMISSIONS_DECODER, CommissionPostedV1
 from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
+from shared.contracts.erasures import CLICKS_ERASED_DECODER, ERASURES_DECODER, ClickErasedV1, ErasureRequestedV1
 from shared.contracts.events import Event, EventDecoder, EventUndecodable, encode_event
-from shared.contracts.topics import CATALOGUE, CLICKS, COMMISSIONS, CONVERSIONS, TOPICS
+from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED, COMMISSIONS, CONVERSIONS, ERASURES, TOPICS
 
 EXAMPLES = sorted((Path(shared.contracts.__file__).parent / "examples").glob("*.json"))
 DECODERS: dict[str, EventDecoder] = {
@@ -21,8 +22,17 @@ DECODERS: dict[str, EventDecoder] = {
     CLICKS: CLICKS_DECODER,
     CONVERSIONS: CONVERSIONS_DECODER,
     COMMISSIONS: COMMISSIONS_DECODER,
+    ERASURES: ERASURES_DECODER,
+    CLICKS_ERASED: CLICKS_ERASED_DECODER,
 }
-EVENTS: tuple[type[Event], ...] = (*get_args(CatalogueEvent), ClickRecordedV1, ConversionChangedV1, CommissionPostedV1)
+EVENTS: tuple[type[Event], ...] = (
+    *get_args(CatalogueEvent),
+    ClickRecordedV1,
+    ConversionChangedV1,
+    CommissionPostedV1,
+    ErasureRequestedV1,
+    ClickErasedV1,
+)
 
 
 def _example(path: Path) -> tuple[str, dict[str, Any]]:

@@ -1,8 +1,10 @@
-"""Write clicks into the click log, once each."""
+"""Write clicks into the click log, once each; of erased ones only what is nobody's."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.clicks.storage.click_store import ClickRow, ensure_month, insert_clicks
+from services.clicks.storage.erasure_store import find_erased
 from shared.runtime.database import Session
 
 
@@ -11,4 +13,23 @@ async def log_clicks(session: Session, clicks: Sequence[ClickRow]) -> int:
     months = {(click.clicked_at.year, click.clicked_at.month): click.clicked_at for click in clicks}
     for month in sorted(months):
         await ensure_month(session, months[month])
-    return await insert_clicks(session, clicks) if clicks else 0
+    if not clicks:
+        return 0
+    erased = await find_erased(session, [click.click_id for click in clicks])
+    return await insert_clicks(session, [_blank(click) if click.click_id in erased else click for click in clicks])
+
+
+def _blank(click: ClickRow) -> ClickRow:
+    return replace(
+        click,
+        subs={},
+        aff_click_id=None,
+        source=None,
+        creative=None,
+        ad_click_ids={},
+        deep_link=None,
+        referrer_host=None,
+        user_agent=None,
+        ip_hash=None,
+        visitor_key=None,
+    )

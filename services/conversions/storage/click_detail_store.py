@@ -24,13 +24,14 @@ INSERT INTO click_detail (click_id, merchant_id, affiliate_id, subs, aff_click_i
 SELECT click_id, merchant_id, affiliate_id, subs::jsonb, aff_click_id, source, creative, $8
 FROM unnest($1::bytea[], $2::int[], $3::int[], $4::text[], $5::text[], $6::text[], $7::text[])
     AS given(click_id, merchant_id, affiliate_id, subs, aff_click_id, source, creative)
+WHERE NOT EXISTS (SELECT FROM erased_click AS erased WHERE erased.click_id = given.click_id)
 ON CONFLICT DO NOTHING
 """
 _FIND = "SELECT click_id, subs, aff_click_id, source, creative FROM click_detail WHERE click_id = ANY($1::bytea[])"
 
 
 async def insert_click_details(session: Session, clicks: Sequence[ClickDetailRow], now: datetime) -> None:
-    """Add the clicks that are not there yet."""
+    """Add the clicks that are neither there yet nor erased."""
     connection = await session.connection()
     await connection.exec_driver_sql(
         _INSERT,

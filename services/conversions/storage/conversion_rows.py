@@ -73,6 +73,11 @@ def _given(columns: Sequence[_Column]) -> str:
 ALL: Final = (*_IDENTITY, *_STATE)
 """Name, type and reader of every column."""
 
+ERASED_COLUMNS: Final = "customer_id = NULL, customer_status = NULL, items = NULL, merchant_subs = '{}'"
+"""What an erasure takes: in no event, and decided by nothing that follows."""
+
+ERASED_NAMES: Final = frozenset({"customer_id", "customer_status", "items", "merchant_subs"})
+
 _UPDATED: Final = (_IDENTITY[0], *_STATE)
 
 UPDATE: Final = (

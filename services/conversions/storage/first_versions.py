@@ -49,12 +49,17 @@ _TOPIC: Final = f"${len(_GIVEN) + len(_EXTRA) + 1}::text"
 def _value(name: str, kind: str) -> str:
     if name in _DERIVED:
         return _DERIVED[name]
-    return f"coalesce({name}, '{{}}')::jsonb" if kind == "jsonb" else name
+    given = f"CASE WHEN is_erased THEN NULL ELSE {name} END" if name in rows.ERASED_NAMES else name
+    return f"coalesce({given}, '{{}}')::jsonb" if kind == "jsonb" else given
 
 
 _STATEMENT: Final = f"""
 WITH given AS (
-    SELECT * FROM unnest({_ARRAYS})
+    SELECT *, customer_id IS NOT NULL AND EXISTS (SELECT FROM erased_customer AS erased
+            WHERE erased.merchant_id = given.merchant_id AND erased.customer_id = given.customer_id)
+        OR click_id IS NOT NULL AND EXISTS (SELECT FROM erased_click AS erased
+            WHERE erased.click_id = given.click_id) AS is_erased
+    FROM unnest({_ARRAYS})
         WITH ORDINALITY AS given({", ".join([*(name for name, _, _ in _GIVEN), *_EXTRA])}, place)
 ), made AS (
     INSERT INTO conversion ({_NAMES}) SELECT {", ".join(_value(name, kind) for name, kind, _ in rows.ALL)} FROM given

@@ -149,6 +149,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     ),
     *_keyed("conversions", MERCHANT, "POST /v1/conversions"),
     *_keyed("conversions", ADMIN, "POST /v1/conversions/{ref}/release"),
+    *_keyed("conversions", ADMIN, "POST /v1/erasures", "GET /v1/erasures", "GET /v1/erasures/{erasure_id}"),
     *_keyed(
         "conversions", EVERYONE, "GET /v1/conversions", "GET /v1/conversions/{ref}", "GET /v1/conversions/{ref}/trail"
     ),
