@@ -17,7 +17,7 @@ def platform(request: pytest.FixtureRequest) -> Iterator[RunningPlatform]:
     """A running platform; a test that takes it runs on both event logs."""
     broker = request.param
     if broker == "kafka":
-        _require_kafka_or_skip()
+        require_kafka_or_skip()
     home = Path(tempfile.mkdtemp(prefix="tributary-e2e-"))
     home.chmod(0o711)
     running = RunningPlatform(home, broker)
@@ -32,7 +32,8 @@ def platform(request: pytest.FixtureRequest) -> Iterator[RunningPlatform]:
             shutil.rmtree(home, ignore_errors=True)
 
 
-def _require_kafka_or_skip() -> None:
+def require_kafka_or_skip() -> None:
+    """Skip where Apache Kafka cannot run, unless REQUIRE_APACHE_KAFKA is set."""
     try:
         find_java()
         ensure_kafka(cache_folder(), say=say_on_stderr)

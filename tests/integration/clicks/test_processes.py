@@ -122,6 +122,7 @@ def postgres(mortal_postgres: TestPostgres) -> TestPostgres:
 @pytest.fixture
 async def house(postgres: TestPostgres, tmp_path: Path) -> ClicksHouse:
     url = postgres.migrate("clicks")
+    postgres.migrate("conversions")  # whose erasures clicks follows
     for name in ("click-keyring.json", "principal-keyring.json"):
         create_keyring_file(tmp_path / name)
     (tmp_path / "privacy-key").write_text("p" * 64)
@@ -137,6 +138,7 @@ async def house(postgres: TestPostgres, tmp_path: Path) -> ClicksHouse:
             "LOG_ID": "embedded",
             "DATABASE_URL_CLICKS": url,
             "DATABASE_URL_GATEWAY": postgres.url("clicks", database_of="gateway"),
+            "DATABASE_URL_CONVERSIONS": postgres.url("clicks", database_of="conversions"),
             "CLICK_KEYRING_FILE": str(tmp_path / "click-keyring.json"),
             "PRINCIPAL_KEYRING_FILE": str(tmp_path / "principal-keyring.json"),
             "PRIVACY_KEY_FILE": str(tmp_path / "privacy-key"),
