@@ -1,0 +1,214 @@
+"""The class of every column and of every event's field; docs/privacy.md says why those that matter are kept.
+
+shopper: says something of a shopper. pseudonym: stands for a shopper, a customer or a click, and for nobody without
+our key or the click's record. label: text of an affiliate or a merchant, screened at the door. copy: a whole event or
+answer. business: of a party of the network. secret: sealed, hashed, or a hash of something secret. none: everything
+else, which is time, money, ids of parties, states and counts.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+CLASSES: Final = ("shopper", "pseudonym", "label", "copy", "business", "secret", "none")
+EXPLAINED: Final = ("shopper", "pseudonym", "label", "copy")
+"""Classes whose every column has its line in docs/privacy.md."""
+
+Classes = Mapping[str, str]
+"""Names, separated by blanks, by class."""
+
+RUNTIME_TABLES: Final[Mapping[str, Classes]] = {
+    "alembic_version": {"none": "version_num"},
+    "audit_entry": {
+        "secret": "before_hash after_hash previous_hash hash",
+        "none": "number occurred_at role key_id merchant_id affiliate_id action object_type object_id request_id"
+        " outcome code occurrences",
+    },
+    "audit_head": {"secret": "hash", "none": "only_row number"},
+    "dead_letter": {
+        "copy": "payload",
+        "none": "id consumer topic partition offset key reason failed_at replay_requested_at replayed_at",
+    },
+    "limit_bucket": {
+        "pseudonym": "caller",
+        "none": "policy tokens refilled_at forget_at holders held held_until",
+    },
+    "limit_holder": {"none": "holder seen_at"},
+    "outbox": {
+        "copy": "payload",
+        "none": "id topic key event_id created_at published_at partition offset parked_reason",
+    },
+    "outbox_head": {"none": "topic partition next_offset"},
+    "position": {"none": "consumer topic partition next_offset log_id"},
+    "projection_entry": {"business": "payload", "none": "key event_type changed_offset"},
+}
+
+TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
+    "gateway": {
+        "affiliate": {"business": "name", "none": "affiliate_id status created_at"},
+        "api_key": {
+            "business": "label",
+            "secret": "secret_sha256",
+            "none": "key_id role merchant_id affiliate_id replaces_key_id created_at expires_at revoked_at",
+        },
+        "enrolment": {"none": "enrolment_id offer_id affiliate_id merchant_id status applied_at decided_at"},
+        "enrolment_interval": {"none": "enrolment_id number merchant_id affiliate_id start_at end_at"},
+        "idempotency_record": {
+            "copy": "body",
+            "secret": "request_sha256",
+            "none": "scope idempotency_key merchant_id affiliate_id status created_at",
+        },
+        "merchant": {"business": "name", "none": "merchant_id status created_at"},
+        "offer": {
+            "business": "name fallback_url",
+            "none": "offer_id merchant_id status current_version created_at changed_at",
+        },
+        "offer_version": {
+            "business": "landing_template allowed_hosts click_id_parameter referrer_policy terms",
+            "none": "offer_id version merchant_id window_min_seconds window_max_seconds late_hours validation_days"
+            " hold_days created_at",
+        },
+    },
+    "clicks": {
+        "click": {
+            "shopper": "user_agent referrer_host ad_click_ids deep_link consent",
+            "pseudonym": "click_id ip_hash visitor_key",
+            "label": "subs aff_click_id source creative",
+            "none": "clicked_at offer_id offer_version affiliate_id merchant_id flags recorded_at",
+        },
+        "erased_click": {"pseudonym": "click_id", "none": "erased_at"},
+    },
+    "conversions": {
+        "accepted_content": {
+            "secret": "content_hash",
+            "none": "conversion_id merchant_id receipt_id outcome status",
+        },
+        "adjustment": {
+            "label": "order_key adjustment_id",
+            "secret": "content_hash",
+            "none": "merchant_id conversion_id amount_minor currency receipt_id outcome status recorded_at",
+        },
+        "click_detail": {
+            "pseudonym": "click_id",
+            "label": "subs aff_click_id source creative",
+            "none": "merchant_id affiliate_id recorded_at",
+        },
+        "conversion": {
+            "pseudonym": "click_id customer_id",
+            "label": "dedupe_key order_id coupon customer_status items merchant_subs subs aff_click_id source creative",
+            "secret": "content_hash clickless_hash",
+            "none": "id merchant_id event version status outcome first_received_at first_receipt_id first_outcome"
+            " first_status changed_at is_batch clicked_at click_flags offer_id offer_version affiliate_id attributed_by"
+            " currency order_amount_minor net_amount_minor ordered_at approve_at reason_code has_details",
+        },
+        "conversion_version": {
+            "label": "adjustment_id",
+            "none": "conversion_id version merchant_id affiliate_id at change status outcome actor_kind actor_key"
+            " reason_code currency net_amount_minor steps",
+        },
+        "credential_change": {"none": "only_row count"},
+        "erased_click": {"pseudonym": "click_id", "none": "erasure_id erased_at clicks_done_at"},
+        "erased_customer": {"pseudonym": "customer_id", "none": "merchant_id erased_at"},
+        "erasure": {
+            "pseudonym": "reference_hash",
+            "none": "id kind merchant_id requested_by requested_at executed_at",
+        },
+        "idempotency_key": {
+            "copy": "answer",
+            "secret": "request_hash",
+            "none": "owner key merchant_id http_status created_at",
+        },
+        "postback_credential": {
+            "business": "name cidrs",
+            "secret": "sealed_secret token_hash",
+            "none": "id merchant_id kind created_at valid_until replaces_id revoked_at",
+        },
+        "receipt": {
+            "pseudonym": "click_id",
+            "label": "order_id adjustment_id",
+            "none": "id merchant_id received_at transport credential_id request_id http_status outcome conversion_id"
+            " status duplicate repeats_receipt_id event errors",
+        },
+        "unauthenticated_count": {"none": "merchant_id count"},
+        "unauthenticated_postback": {"none": "id merchant_id received_at transport outcome request_id"},
+    },
+    "commissions": {
+        "applied_conversion": {"none": "conversion_id last_version status"},
+        "block": {"none": "number posting_id booked_at previous_hash entries_hash hash xid"},
+        "commission": {
+            "pseudonym": "click_id",
+            "label": "order_id subs aff_click_id",
+            "none": "commission_id conversion_id affiliate_id merchant_id offer_id offer_version conversion_event"
+            " status term net_minor net_currency currency commission_minor margin_minor payable_at accrual_id"
+            " recorded_at changed_at",
+        },
+        "commission_step": {
+            "copy": "payload",
+            "none": "conversion_id version commission_id merchant_id affiliate_id event_id change status reason_code"
+            " net_before_minor net_after_minor commission_before_minor commission_after_minor margin_before_minor"
+            " margin_after_minor currency transaction_ids occurred_at",
+        },
+        "ledger_entry": {
+            "none": "transaction_id n account merchant_id affiliate_id currency amount_minor payable_at xid"
+        },
+        "ledger_transaction": {
+            "none": "transaction_id posting_id kind commission_id conversion_id conversion_version offer_id"
+            " offer_version reverses occurred_at reason_code xid",
+        },
+        "parked_event": {
+            "copy": "payload",
+            "none": "conversion_id version reason offer_id offer_version parked_at",
+        },
+        "period_close": {"none": "period block_number closed_at"},
+    },
+}
+
+EVENT: Final = "event_id occurred_at schema_version"
+EVENTS: Final[Mapping[str, Classes]] = {
+    "merchant_changed": {"business": "name", "none": f"{EVENT} merchant_id status"},
+    "affiliate_changed": {"business": "name", "none": f"{EVENT} affiliate_id status"},
+    "offer_changed": {
+        "business": "name fallback_url",
+        "none": f"{EVENT} offer_id merchant_id status current_version",
+    },
+    "offer_version_published": {
+        "business": "landing_template allowed_hosts click_id_parameter referrer_policy terms",
+        "none": f"{EVENT} offer_id version merchant_id window_min_seconds window_max_seconds late_hours validation_days"
+        " hold_days",
+    },
+    "enrolment_changed": {"none": f"{EVENT} offer_id affiliate_id merchant_id intervals"},
+    "click_recorded": {
+        "shopper": "user_agent referrer_host ad_click_ids deep_link consent",
+        "pseudonym": "click_id ip_hash visitor_key",
+        "label": "subs aff_click_id source creative",
+        "none": f"{EVENT} offer_id offer_version affiliate_id merchant_id flags",
+    },
+    "conversion_changed": {
+        "pseudonym": "click_id",
+        "label": "order_id adjustment_id subs aff_click_id source creative",
+        "none": f"{EVENT} conversion_id version change status merchant_id conversion_event first_received_at offer_id"
+        " offer_version affiliate_id clicked_at attributed_by order_amount net_amount ordered_at outcome_code"
+        " reason_code",
+    },
+    "commission_posted": {
+        "pseudonym": "click_id",
+        "label": "order_id subs aff_click_id",
+        "none": f"{EVENT} transaction_id kind commission_id conversion_id conversion_version affiliate_id merchant_id"
+        " offer_id offer_version status term commission_before commission_after margin_before margin_after booked_at"
+        " block_number net_before net_after payable_at reason_code",
+    },
+    "erasure_requested": {"pseudonym": "click_id", "none": f"{EVENT} erasure_id"},
+    "click_erased": {"pseudonym": "click_id", "none": f"{EVENT} erasure_id"},
+}
+
+
+def class_of(classes: Classes) -> dict[str, str]:
+    """Class by name. Raises ValueError for a name that has two, or a class that is none."""
+    found: dict[str, str] = {}
+    for kind, names in classes.items():
+        if kind not in CLASSES:
+            raise ValueError(f"{kind} is no class")
+        for name in names.split():
+            if name in found:
+                raise ValueError(f"{name} has two classes")
+            found[name] = kind
+    return found
