@@ -10,6 +10,7 @@ from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
+import httpx
 
 from deploy.local.roles import SERVICES
 from tests.e2e.client import Answer, Client
@@ -125,7 +126,7 @@ def _sent(outcome: str, status: int, send: Callable[[], Answer]) -> tuple[str, A
 def _serves(platform: StagedPlatform) -> bool:
     try:
         return Client(platform.public_url).get("/readyz").status == 200
-    except OSError:
+    except httpx.TransportError:
         return False
 
 
