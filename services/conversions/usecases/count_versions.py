@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from services.conversions.domain.conversion import Conversion
+from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.transitions import Status
 from services.conversions.usecases.answer import Answer
 from shared.runtime.database import Session, after_commit
@@ -21,12 +22,15 @@ _attributed = counter(
     "conversion_attributed", unit="conversions", meaning="Conversions decided, by what credited them",
     labels=["attributed_by"],
 )  # fmt: skip
+_by_outcome = {outcome: _outcomes.labels(outcome.label) for outcome in Outcome}
+"""Found once: looking a series up costs more than counting."""
+
 _by_status = {status: _versions.labels(status.value) for status in Status}
 
 
 def count_outcome(answer: Answer) -> None:
     """One postback answered; its transaction has committed."""
-    _outcomes.labels("duplicate" if answer.duplicate else answer.outcome.label).inc()
+    _by_outcome[Outcome.DUPLICATE if answer.duplicate else answer.outcome].inc()
 
 
 def count_versions(session: Session, states: Sequence[Conversion], *, decided: Sequence[Conversion]) -> None:
