@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy import event, make_url
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import QueuePool
 
@@ -88,6 +88,7 @@ class Database:
                 },
             },
         )
+        event.listen(self._engine.sync_engine, "checkout", _replace_if_closed)
         self._autocommitting = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         _failures.labels(self.name)  # 0 from the start: a rate sees the first failure too
         _watched.add(self)
@@ -162,6 +163,13 @@ def after_commit(session: Session, act: Callable[[], None]) -> None:
 def forget_after_commit(session: Session) -> None:
     """Drop what was to be told, after a roll-back to a savepoint."""
     session.info.pop(_AFTER_COMMIT, None)
+
+
+def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Let the pool open a new connection where the server has closed this one while it lay idle: nobody's request
+    has to fail to find that out. Costs a look at a flag."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 async def _set_tenant(session: AsyncSession, tenant: Tenant) -> None:

@@ -69,6 +69,25 @@ async def test_transaction_after_a_kill_of_postgres_works(mortal_postgres: TestP
     await database.close()
 
 
+async def test_a_connection_that_the_server_closed_meanwhile_costs_nobody_an_error(
+    mortal_postgres: TestPostgres,
+) -> None:
+    database = Database(mortal_postgres.url("conversions"), role="conversions_worker", pool_size=3)
+
+    async def ask() -> int:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT pg_sleep(0.05)"))
+            return int((await session.execute(text("SELECT 1"))).scalar_one())
+
+    await asyncio.gather(ask(), ask(), ask())
+    await asyncio.to_thread(mortal_postgres.restart)
+
+    assert list(await asyncio.gather(ask(), ask(), ask())) == [1, 1, 1]
+    async with database.reading() as connection:
+        assert (await connection.exec_driver_sql("SELECT 1")).scalar_one() == 1
+    await database.close()
+
+
 def _catalogue(offset: int, key: str, name: str) -> Received:
     return Received("catalogue.v1", 0, offset, key.encode(), b'{"type":"OfferChangedV1","name":"%s"}' % name.encode())
 
