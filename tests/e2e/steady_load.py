@@ -19,8 +19,9 @@ from tests.e2e.running_platform import RunningPlatform, wait_until
 KEPT_BACK: Final = 3
 """One click in so many is reported only when asked for, so that old ones come in after whatever changed."""
 
+KEPT_BACK_MAX: Final = 200
 MOVES_SECONDS_MAX: Final = 60.0
-THINKING_SECONDS: Final = 0.01
+THINKING_SECONDS: Final = 0.04
 """Between two requests of one thread: the platform under test shares the machine."""
 
 
@@ -76,7 +77,7 @@ class SteadyLoad:
             if answer is None:
                 continue
             click_id = click_id_in(answer.location)
-            if self.counts["redirect"] % KEPT_BACK == 0:
+            if self.counts["redirect"] % KEPT_BACK == 0 and len(self.kept_back) < KEPT_BACK_MAX:
                 self.kept_back.append(click_id)
             else:
                 self.sell(click_id)
