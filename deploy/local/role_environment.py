@@ -17,7 +17,14 @@ PASSED_ON: Final = frozenset(
 )
 """What of the caller's environment every process may see; secrets of the caller's shell are none of their business."""
 
-PASSED_ON_PREFIXES: Final = ("PYTHON", "OTEL_", "TRIBUTARY_", *(f"{service.upper()}_" for service in SERVICES))
+PASSED_ON_PREFIXES: Final = (
+    "PYTHON",
+    "OTEL_",
+    "TRIBUTARY_",
+    "LIMIT_",
+    "CONNECTIONS_",
+    *(f"{service.upper()}_" for service in SERVICES),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from services.clicks.consumers.catalogue_feed import CatalogueFeed
 from services.clicks.consumers.click_log import handle_clicks
 from services.clicks.consumers.erasures import ErasureHandler
 from services.clicks.domain.catalogue import Catalogue
+from services.clicks.domain.floods import Floods
 from services.clicks.domain.robots import RobotMatcher
 from services.clicks.settings import ClicksSettings
 from services.clicks.storage.retention_store import retention_step
@@ -22,6 +23,7 @@ from services.clicks.usecases.answer_click import ClickDesk
 from services.clicks.usecases.erase_clicks import erase_missed_clicks
 from shared.contracts.topics import CATALOGUE, CLICKS, ERASURES
 from shared.kernel.clock import Clock
+from shared.kernel.token_bucket import Limit
 from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer
@@ -106,6 +108,7 @@ def build_api(settings: ClicksSettings) -> Api:
         privacy_secret=read_privacy_key(_required(settings.privacy_key_file, "PRIVACY_KEY_FILE")),
         robots=RobotMatcher([entry["pattern"] for entry in crawleruseragents.CRAWLER_USER_AGENTS_DATA]),
         clock=clock,
+        floods=Floods(Limit(settings.limit_click_per_second, settings.limit_click_burst)),
     )
     kafka = (
         KafkaBatchPublisher(settings.kafka_bootstrap_servers, ack_seconds=KAFKA_ACK_SECONDS)

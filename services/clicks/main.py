@@ -91,7 +91,7 @@ def main() -> None:
     configure_tracing(settings)
     require_migrated(settings.database_url("clicks"), "clicks")
     health = Health()
-    run_api(build_app(settings, health), settings, health=health)
+    run_api(build_app(settings, health), settings, health=health, trusted=settings.trusted_proxy_cidrs)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
+from services.clicks.usecases.answer_click import CLICKS_OF_AN_ADDRESS
 from shared.runtime.settings import ProcessSettings
 
 CLICK_MONTHS: Final = 13
@@ -20,11 +21,14 @@ class ClicksSettings(ProcessSettings):
     keys the hashes of addresses and cookies. public_url, tracking_url: base of referral links, the second first.
     trusted_proxy_cidrs: whose X-Forwarded-For is believed, comma-separated. clicks_retention_months: age at which a
     whole month of the click log is dropped.
+    limit_click_*: clicks a second and burst of one address in one process; those beyond are flagged, never refused.
     """
 
     click_keyring_file: Path | None = None
     principal_keyring_file: Path | None = None
     privacy_key_file: Path | None = None
+    limit_click_per_second: float = Field(default=CLICKS_OF_AN_ADDRESS.tokens_per_second, gt=0)
+    limit_click_burst: int = Field(default=CLICKS_OF_AN_ADDRESS.burst, ge=1)
     public_url: str = "http://127.0.0.1:8080"
     tracking_url: str = ""
     trusted_proxy_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(default=())

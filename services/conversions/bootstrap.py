@@ -21,6 +21,7 @@ from services.conversions.usecases.postback_group import GROUPS_IN_FLIGHT_MAX, P
 from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
 from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED
 from shared.kernel.personal_values import Screen
+from shared.kernel.token_bucket import Limit
 from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer, Handler
@@ -30,12 +31,15 @@ from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.privacy_key import read_privacy_key
 from shared.runtime.projection import ProjectionFollower, apply_projection
+from shared.runtime.rate_limit.limiter import LeaseDesk, Limiter
+from shared.runtime.rate_limit.store import forget_quiet_buckets
 from shared.runtime.relay import Relay
 from shared.runtime.settings import SettingInvalid
 from shared.runtime.sweep import Sweep
 
 INDEX_BATCH_CLICKS: Final = 2_000
 APPROVE_EVERY_SECONDS: Final = 1.0
+LIMIT_SWEEP_SECONDS: Final = 30.0
 ATTRIBUTE_EVERY_SECONDS: Final = 0.25
 ERASE_EVERY_SECONDS: Final = 1.0
 COMPLETE_EVERY_SECONDS: Final = 1.0
@@ -49,12 +53,14 @@ class Api:
     desk: Desk
     denials: DenialLog
     follower: ProjectionFollower
+    lease_desk: LeaseDesk
     principal_keyring: Keyring
     principal_verifier: PrincipalVerifier
     databases: tuple[Database, ...]
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Give the limits' tokens back and let go of every connection."""
+        await self.lease_desk.close()
         for database in self.databases:
             await database.close()
 
@@ -72,6 +78,7 @@ class Worker:
     clicks_erased: Consumer
     erasures: Sweep
     retention: Sweep
+    limit_sweep: Sweep
     database: Database
 
 
@@ -79,8 +86,8 @@ def build_api(settings: ConversionsSettings) -> Api:
     """The doors. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
     url = settings.database_url("conversions")
     clock = clock_from(settings.clock_file)
-    # One connection each for the groups, the book, the follower, the rejected postbacks.
-    intake = Database(url, role="conversions_intake", pool_size=GROUPS_IN_FLIGHT_MAX + 3, name="conversions-intake")
+    # One connection each for the groups, the book, the follower, the rejected postbacks, the limits' tokens.
+    intake = Database(url, role="conversions_intake", pool_size=GROUPS_IN_FLIGHT_MAX + 4, name="conversions-intake")
     tenants = Database(url, role="conversions_api", name="conversions-api")
     staff = Database(url, role="conversions_staff", pool_size=3, name="conversions-staff")
     audit = Database(url, role="conversions_staff", pool_size=1, name="conversions-audit")
@@ -88,6 +95,8 @@ def build_api(settings: ConversionsSettings) -> Api:
     sealing_keyring = Keyring.load(_required(settings.sealing_keyring_file, "SEALING_KEYRING_FILE"))
     principal_keyring = Keyring.load(_required(settings.principal_keyring_file, "PRINCIPAL_KEYRING_FILE"))
     follower = ProjectionFollower(intake, CatalogueFeed(catalogue))
+    lease_desk = LeaseDesk(intake)
+    per_merchant = Limit(settings.limit_merchant_per_second, settings.limit_merchant_burst)
     desk = Desk(
         clock=clock,
         catalogue=catalogue,
@@ -97,6 +106,7 @@ def build_api(settings: ConversionsSettings) -> Api:
         book=CredentialBook(intake, sealing_keyring, clock),
         group=PostbackGroup(intake),
         rejected=RejectedPostbacks(intake),
+        limit=Limiter("merchant", per_merchant, lease_desk),
         tenants=tenants,
         staff=staff,
         screen=Screen(read_privacy_key(_required(settings.privacy_key_file, "PRIVACY_KEY_FILE"))),
@@ -106,6 +116,7 @@ def build_api(settings: ConversionsSettings) -> Api:
         desk=desk,
         denials=DenialLog(audit, exists, clock),
         follower=follower,
+        lease_desk=lease_desk,
         principal_keyring=principal_keyring,
         principal_verifier=PrincipalVerifier(principal_keyring, audience="conversions"),
         databases=(intake, tenants, staff, audit),
@@ -157,6 +168,9 @@ def build_worker(settings: ConversionsSettings) -> Worker:
             database=database,
             clock=clock,
             every_seconds=settings.retention_every_seconds,
+        ),
+        limit_sweep=Sweep(
+            "limits", forget_quiet_buckets, database=database, clock=clock, every_seconds=LIMIT_SWEEP_SECONDS
         ),
         database=database,
     )

@@ -66,6 +66,7 @@ def _tasks(api: Api) -> dict[str, Callable[[], Awaitable[None]]]:
         "sealing keyring": api.desk.sealing_keyring.run,
         "principal keyring": api.principal_keyring.run,
         "audit of denials": api.denials.run,
+        "limits": api.lease_desk.run,
     }
 
 
@@ -77,7 +78,7 @@ def main() -> None:
     configure_tracing(settings)
     require_migrated(settings.database_url("conversions"), "conversions")
     health = Health()
-    run_api(build_app(settings, health), settings, health=health)
+    run_api(build_app(settings, health), settings, health=health, trusted=settings.trusted_proxy_cidrs)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,14 @@ class ConversionsSettings(ProcessSettings):
     look personal; never changed, or merchants' repeats are no longer known. trusted_proxy_cidrs: whose
     X-Forwarded-For is believed. conversions_receipt_months, conversions_click_detail_days,
     conversions_unauthenticated_days: how long those are kept (docs/privacy.md).
+    limit_merchant_*: postbacks a second and burst of one merchant, over all processes; at least a whole batch.
     """
 
     click_keyring_file: Path | None = None
     principal_keyring_file: Path | None = None
     sealing_keyring_file: Path | None = None
+    limit_merchant_per_second: float = Field(default=500, gt=0)
+    limit_merchant_burst: int = Field(default=5_000, ge=100)
     privacy_key_file: Path | None = None
     trusted_proxy_cidrs: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(default=())
 

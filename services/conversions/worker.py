@@ -24,6 +24,7 @@ def main() -> None:
         "click_details": worker.click_details,
         "erasures": worker.erasures,
         "retention": worker.retention,
+        "limit_sweep": worker.limit_sweep,
     }
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,

@@ -31,6 +31,9 @@ from shared.runtime.process import background, run_api
 from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
+MONEY_PATHS: Final = (b"/postback", b"/v1/conversions", b"/healthz", b"/readyz")
+"""What the last places are kept for: a flood of clicks must not shut out what merchants report, nor end the process."""
+
 BOOTSTRAP_RETRY_SECONDS: Final = 0.5
 ROUTERS: Final = (front_page_router, interface_router, parties_router, offers_router, enrolments_router, keys_router)
 
@@ -107,7 +110,13 @@ def main() -> None:
     configure_tracing(settings)
     require_migrated(settings.database_url("gateway"), "gateway")
     health = Health()
-    run_api(build_app(settings, health), settings, health=health)
+    run_api(
+        build_app(settings, health),
+        settings,
+        health=health,
+        trusted=settings.trusted_proxy_cidrs,
+        reserved_paths=MONEY_PATHS,
+    )
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ class ClickFlags(IntFlag):
     INACTIVE = 8
     OVER_CLICK_CAP = 16
     TEST = 32
+    FLOOD = 64
 
 
 class ClickIdInvalid(InvalidValue):

@@ -2,6 +2,7 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 
@@ -34,12 +35,12 @@ class TokenBuckets:
     def __init__(self, limit: Limit, *, buckets_max: int) -> None:
         self.limit = limit
         self._buckets_max = buckets_max
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[Hashable, tuple[float, float]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._buckets)
 
-    def take(self, caller: str, now_seconds: float) -> Taken:
+    def take(self, caller: Hashable, now_seconds: float) -> Taken:
         """Take a token at `now_seconds` (monotonic), if there is one."""
         tokens = self._tokens(caller, now_seconds)
         is_allowed = tokens >= 1
@@ -51,12 +52,12 @@ class TokenBuckets:
             self._buckets.popitem(last=False)
         return self._taken(tokens, is_allowed=is_allowed)
 
-    def look(self, caller: str, now_seconds: float) -> Taken:
+    def look(self, caller: Hashable, now_seconds: float) -> Taken:
         """Whether a token is there, without taking it."""
         tokens = self._tokens(caller, now_seconds)
         return self._taken(tokens, is_allowed=tokens >= 1)
 
-    def _tokens(self, caller: str, now_seconds: float) -> float:
+    def _tokens(self, caller: Hashable, now_seconds: float) -> float:
         stored = self._buckets.get(caller)
         if stored is None:
             return float(self.limit.burst)

@@ -22,6 +22,7 @@ from shared.runtime.database import Database, forget_after_commit, is_connection
 from shared.runtime.event_log.interface import Batch, EventSource, Received, StatedStop
 from shared.runtime.event_log.positions import Positions
 from shared.runtime.failpoint import failpoint
+from shared.runtime.fill import Fill
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter, gauge, histogram
 
@@ -85,6 +86,7 @@ class Consumer:
         self._handler = handler
         self._clock = clock
         self._batch_size = batch_size
+        self._fill = Fill(f"batch of {name}", limit=batch_size)
         self._dead_letter_limit = dead_letter_limit
         self._positions = Positions(database=database, consumer=name, topic=topic, log_id=source.log_id)
         self._watch = ConsumerWatch(database=database, source=source, positions=self._positions)
@@ -178,6 +180,7 @@ class Consumer:
             await self._handler(session, batch.records)
             failpoint("consumer.before_commit")
         _handled.labels(self.name).inc(len(batch.records))
+        self._fill.set(len(batch.records))
 
     async def _move(self, session: AsyncSession, batch: Batch) -> None:
         moved = await self._positions.move(

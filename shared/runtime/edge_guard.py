@@ -11,7 +11,7 @@ import asyncio
 import enum
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from shared.runtime.crowd import RETRY_AFTER_SECONDS, Crowd, Places
 from shared.runtime.http_observer import new_request_id
 from shared.runtime.metrics import counter
 from shared.runtime.problem import Problem, problem_response
@@ -34,6 +35,7 @@ _DETAILS: Final[Mapping[int, tuple[str, str]]] = {
     413: ("body_too_large", "The body is larger than this address takes."),
     414: ("target_too_long", "Path and query together are too long."),
     431: ("headers_too_large", "The headers are too large or too many."),
+    503: ("too_many_connections", "Too many connections for now. Try again in a moment."),
 }
 
 _refusals = counter(
@@ -48,7 +50,8 @@ class EdgeLimits:
     first_byte_seconds: from connect to the first byte. head_seconds: from there to the end of the headers.
     body_seconds: for the whole body, while the application reads. idle_seconds: between requests.
     write_seconds: without the client taking a byte. linger_seconds: how long a refused client is listened to, so that
-    it gets to read the refusal. pipelined_max: requests queued behind the one being answered.
+    it gets to read the refusal. pipelined_max: requests queued behind the one being answered. places: how many
+    connections there may be.
     """
 
     first_byte_seconds: float = 3.0
@@ -63,6 +66,7 @@ class EdgeLimits:
     headers_max: int = 100
     body_bytes_max: int = 65_536
     pipelined_max: int = 64
+    places: Places = field(default_factory=Places)
 
 
 class _Phase(enum.Enum):
@@ -86,10 +90,11 @@ _OWED: Final = frozenset({_Phase.FIRST_BYTE, _Phase.HEAD, _Phase.BODY})
 class _Sweeper:
     """Looks at every connection of one server now and then: cheaper than a timer per request."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any], sweep_seconds: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, connections: set[Any], limits: EdgeLimits) -> None:
         self._loop = loop
         self._connections = connections
-        self._sweep_seconds = sweep_seconds
+        self._sweep_seconds = limits.sweep_seconds
+        self.crowd = Crowd(limits.places)
         self._scheduled = False
 
     def ensure_scheduled(self) -> None:
@@ -111,7 +116,7 @@ _sweepers: WeakKeyDictionary[ServerState, _Sweeper] = WeakKeyDictionary()
 
 
 class EdgeGuard(HttpToolsProtocol):
-    """uvicorn's protocol with EdgeLimits. A refusal is an empty 400, 408, 413, 414 or 431, and closes."""
+    """uvicorn's protocol with EdgeLimits. A refusal is a 400, 408, 413, 414, 431 or 503, and closes."""
 
     limits: ClassVar[EdgeLimits] = EdgeLimits()
     is_draining: ClassVar[bool] = False
@@ -129,9 +134,25 @@ class EdgeGuard(HttpToolsProtocol):
         self._enter(_Phase.FIRST_BYTE, self.limits.first_byte_seconds)
         sweeper = _sweepers.get(self.server_state)
         if sweeper is None:
-            sweeper = _Sweeper(self.loop, self.connections, self.limits.sweep_seconds)
+            sweeper = _Sweeper(self.loop, self.connections, self.limits)
             _sweepers[self.server_state] = sweeper
         sweeper.ensure_scheduled()
+        self._take_place(sweeper.crowd)
+
+    def _take_place(self, crowd: Crowd) -> None:
+        client = self.client[0] if self.client else ""
+        self._crowd, self._place = crowd, crowd.enter(client)
+        if crowd.has_room_for(client, self._place):
+            return
+        if crowd.refuse():
+            self._refuse(503)
+        else:
+            self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the place back."""
+        self._crowd.leave(self._place)
+        super().connection_lost(exc)
 
     def _enter(self, phase: _Phase, seconds: float) -> None:
         self._phase = phase
@@ -140,8 +161,10 @@ class EdgeGuard(HttpToolsProtocol):
     # --- deadlines
 
     def enforce_deadlines(self, now: float) -> None:
-        """End the connection if its client has used up a deadline."""
-        if self._write_deadline < now:
+        """End the connection if its client has used up a deadline, or is idle where others have no place."""
+        if self._phase is _Phase.IDLE and self._crowd.is_dense and not self.transport.is_closing():
+            self.transport.close()
+        elif self._write_deadline < now:
             self._judge_writing(now)
         elif self._deadline >= now:
             return
@@ -252,6 +275,9 @@ class EdgeGuard(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is whole: judge it before the application hears of it."""
         self._find_fault(self._fault_of_head())
+        if not self._fault and not self._crowd.serves(self.url):
+            self._crowd.refuse()
+            self._find_fault(503)
         self._raw_head_bytes = 0
         self._enter(_Phase.BODY, self.limits.body_seconds)
         if self._fault:
@@ -339,6 +365,8 @@ def _refusal(status: int) -> bytes:
     """A whole response: a problem like any other, on a connection that ends."""
     code, detail = _DETAILS.get(status, ("refused", ""))
     _, headers, body = problem_response(Problem(status, code, detail), new_request_id())
+    if status == 503:
+        headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
     lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
     return STATUS_LINE[status] + lines + b"connection: close\r\n\r\n" + body
 

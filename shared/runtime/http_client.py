@@ -16,6 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 from yarl import URL
 
+from shared.runtime.fill import Fill
 from shared.runtime.http_observer import request_id_of
 from shared.runtime.logging import get_logger
 from shared.runtime.problem import Problem, bad_request, body_too_large, send_problem, unavailable, upstream_timeout
@@ -28,6 +29,9 @@ KEEP_ALIVE_SECONDS: Final = 4.0
 """Below the services' own idle limit, so that we rarely write into a connection that is just closing."""
 
 PROXY_CONNECTIONS_MAX: Final = 400
+SERVICE_CONNECTIONS_MAX: Final = 240
+"""Of them, those to one service: a flood of clicks leaves the rest to what merchants report."""
+
 HEADER_BYTES_MAX: Final = 32_768
 WHOLE_BODY_BYTES_MAX: Final = 65_536
 """An upstream's answer up to this size is passed on in one piece."""
@@ -85,10 +89,14 @@ class RawProxy:
     def __init__(self, *, connections_max: int = PROXY_CONNECTIONS_MAX) -> None:
         self._connections_max = connections_max
         self._session: aiohttp.ClientSession | None = None
+        self._fill = Fill("proxy", limit=connections_max)
+        self._under_way = 0
 
     async def __aenter__(self) -> "RawProxy":
         """Open the connection pool."""
-        connector = aiohttp.TCPConnector(limit=self._connections_max, keepalive_timeout=KEEP_ALIVE_SECONDS)
+        connector = aiohttp.TCPConnector(
+            limit=self._connections_max, limit_per_host=SERVICE_CONNECTIONS_MAX, keepalive_timeout=KEEP_ALIVE_SECONDS
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -146,6 +154,7 @@ class RawProxy:
         if self._session is None:
             raise RuntimeError("the proxy is not open")
         has_begun = False
+        self._enter(1)
         try:
             async with self._session.request(
                 scope["method"],
@@ -173,7 +182,15 @@ class RawProxy:
                 raise ConnectionError("the service broke off within its answer") from None
             if isinstance(fault, TimeoutError) and not isinstance(fault, aiohttp.ConnectionTimeoutError):
                 raise upstream_timeout() from None
+            if isinstance(fault, aiohttp.ConnectionTimeoutError):
+                self._fill.refused()
             raise unavailable(code="upstream_unavailable") from None
+        finally:
+            self._enter(-1)
+
+    def _enter(self, change: int) -> None:
+        self._under_way += change
+        self._fill.set(self._under_way)
 
 
 class _RequestBody:

@@ -42,6 +42,7 @@ LABELS: Final[dict[str, str]] = {
     "policy": "what a rate limit counts by",
     "pool": "connections of one database role in this process, such as conversions-intake",
     "process": "api or worker",
+    "queue": "a bounded place's name, such as click_buffer or proxy_redirects",
     "reason": "why something waits, from a fixed list",
     "route": "a route's template, never a path, or unmatched",
     "service": "gateway, clicks, conversions, commissions",

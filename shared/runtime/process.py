@@ -5,6 +5,7 @@ import contextlib
 import gc
 import json
 import os
+import resource
 import signal
 import socket
 import time
@@ -15,12 +16,16 @@ from typing import Any, Final, Protocol
 import uvicorn
 
 from shared.runtime.backoff import Outage
-from shared.runtime.edge_guard import guarded_config, start_draining
+from shared.runtime.crowd import Network, Places
+from shared.runtime.edge_guard import EdgeLimits, guarded_config, start_draining
 from shared.runtime.event_log.interface import StatedStop
 from shared.runtime.health import Health
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import CONTENT_TYPE, render_metrics
 from shared.runtime.settings import ProcessSettings
+
+DESCRIPTORS_KEPT: Final = 1_000
+"""Files beside the clients' connections: the proxy's, the databases', the log's, the program's own."""
 
 LEAVE_SECONDS: Final = 1.0
 """How long a process that was told to stop still listens: whoever asks meanwhile is answered and told to leave, so that
@@ -118,8 +123,33 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def _config(app: Any, settings: ProcessSettings) -> uvicorn.Config:
-    return guarded_config(app, host=settings.host, port=settings.port, graceful_seconds=GRACEFUL_SECONDS)
+def _config(
+    app: Any, settings: ProcessSettings, trusted: Sequence[Network] = (), reserved_paths: tuple[bytes, ...] = ()
+) -> uvicorn.Config:
+    places = Places(
+        all_max=_connections_possible(settings.connections_max),
+        address_max=settings.connections_per_address_max,
+        trusted=trusted,
+        reserved_paths=reserved_paths,
+    )
+    return guarded_config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        limits=EdgeLimits(places=places),
+        graceful_seconds=GRACEFUL_SECONDS,
+    )
+
+
+def _connections_possible(connections: int) -> int:
+    """As many, or fewer where the system lets this process open too few files; it is asked for enough first."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + DESCRIPTORS_KEPT
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    files = wanted if soft == resource.RLIM_INFINITY else soft
+    return min(connections, max(files - DESCRIPTORS_KEPT, files // 2))
 
 
 def _run(server: _Server, main: Callable[[], Awaitable[None]]) -> None:
@@ -135,12 +165,20 @@ async def _awaited(main: Callable[[], Awaitable[None]]) -> None:
     await main()
 
 
-def run_api(app: Any, settings: ProcessSettings, *, health: Health | None = None) -> None:
+def run_api(
+    app: Any,
+    settings: ProcessSettings,
+    *,
+    health: Health | None = None,
+    trusted: Sequence[Network] = (),
+    reserved_paths: tuple[bytes, ...] = (),
+) -> None:
     """Serve an ASGI app behind the edge guard until SIGTERM; requests in hand are finished first.
 
-    What the app opens it closes in its own lifespan.
+    What the app opens it closes in its own lifespan. trusted, reserved_paths: see Places.
     """
-    server = _Server(_config(app, settings), health.start_draining if health else lambda: None, _nothing)
+    config = _config(app, settings, trusted, reserved_paths)
+    server = _Server(config, health.start_draining if health else lambda: None, _nothing)
     _run(server, server.serve)
     if not server.started:
         raise SystemExit(1)

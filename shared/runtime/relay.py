@@ -10,6 +10,7 @@ from shared.runtime.database import Database
 from shared.runtime.event_log.interface import Published, Publisher
 from shared.runtime.event_log.waiting import IdleWait
 from shared.runtime.failpoint import failpoint
+from shared.runtime.fill import Fill
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter
 from shared.runtime.outbox_watch import OutboxWatch
@@ -46,6 +47,7 @@ class Relay:
         self._database = database
         self._publisher = publisher
         self._service = service
+        self._fill = Fill(f"relay batch of {service}", limit=BATCH_ROWS)
         self._prune_every_seconds = prune_every_seconds
         self._task = f"{service} relay"
         self._watch = OutboxWatch(service)
@@ -117,6 +119,7 @@ class Relay:
             published = await self._publisher.publish(session, BATCH_ROWS)
         failpoint("relay.after_mark")
         _published.labels(self._service).inc(published.handled)
+        self._fill.set(published.handled)
         if published.parked:
             _parked.labels(self._service).inc(published.parked)
             _log.error("outbox_rows_parked", service=self._service, rows=published.parked)

@@ -25,6 +25,8 @@ class ProcessSettings(BaseSettings):
     trace_sample_ratio: float | None = Field(default=None, ge=0.0, le=1.0)
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65_535)
+    connections_max: int = Field(default=2_000, ge=10)
+    connections_per_address_max: int = Field(default=500, ge=1)
     broker: Literal["kafka", "embedded"] = "kafka"
     kafka_bootstrap_servers: str = ""
     log_id: str = ""

@@ -16,6 +16,7 @@ import structlog
 
 from services.clicks.clients.click_home import ClickSink
 from services.clicks.clients.click_homes import HOME_REST_SECONDS, HOME_TIMEOUT_SECONDS, ClickHomes
+from shared.runtime.fill import Fill
 from shared.runtime.metrics import counter, gauge
 from shared.runtime.outbox import OutgoingEvent
 
@@ -37,6 +38,7 @@ CLOSE_SECONDS: Final = 4.5
 
 _log = structlog.get_logger(__name__)
 _BUFFERED = gauge("clicks_buffered", unit="clicks", meaning="Clicks answered and durable nowhere yet; alarm above 0")
+_FILL = Fill("click_buffer", limit=BUFFER_CLICKS_MAX)
 _LOST = counter("clicks_lost", unit="clicks", meaning="Clicks whose row is lost because the buffer was full; alarm")
 
 
@@ -121,7 +123,10 @@ class ClickRecorder:
     def _keep(self, clicks: Sequence[OutgoingEvent]) -> None:
         room = max(0, self.buffer_clicks_max - len(self._buffer))
         self._buffer.extend(clicks[:room])
-        _LOST.inc(len(clicks) - min(room, len(clicks)))
+        lost = len(clicks) - min(room, len(clicks))
+        _LOST.inc(lost)
+        _FILL.refused(lost)
+        _FILL.set(len(self._buffer))
         _BUFFERED.set(len(self._buffer))
         if not self._alarmed:
             self._alarmed = True
@@ -141,6 +146,7 @@ class ClickRecorder:
             for _ in clicks:
                 self._buffer.popleft()
             _BUFFERED.set(len(self._buffer))
+            _FILL.set(len(self._buffer))
         if self._alarmed:
             self._alarmed = False
             _log.warning("clicks_have_a_home_again")

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from services.clicks.domain.catalogue import Catalogue, OfferPlan
+from services.clicks.domain.floods import Floods
 from services.clicks.domain.landing import Landing, landing_of_deep_link
 from services.clicks.domain.link_query import LinkQuery, clean_text, screen_labels
 from services.clicks.domain.recent_clicks import RecentClicks
@@ -22,7 +23,11 @@ from shared.kernel.click_id import ClickFlags, milliseconds_since_2020, sign_fie
 from shared.kernel.clock import Clock
 from shared.kernel.ids import new_id
 from shared.kernel.personal_values import Screen, personal_kind
+from shared.kernel.token_bucket import Limit
 from shared.runtime.outbox import OutgoingEvent
+
+CLICKS_OF_AN_ADDRESS: Final = Limit(tokens_per_second=50, burst=3_000)
+"""Where settings say nothing else: a mobile network's whole gateway may stand behind one address."""
 
 USER_AGENT_CHARACTERS_MAX: Final = 512
 ADDRESS_HASHES_MAX: Final = 10_000
@@ -36,6 +41,7 @@ _DUPLICATE: Final = int(ClickFlags.DUPLICATE)
 _UNENROLLED: Final = int(ClickFlags.UNENROLLED)
 _INACTIVE: Final = int(ClickFlags.INACTIVE)
 _TEST: Final = int(ClickFlags.TEST)
+_FLOOD: Final = int(ClickFlags.FLOOD)
 
 
 @dataclass(slots=True)
@@ -86,6 +92,7 @@ class ClickDesk:
     robots: RobotMatcher
     clock: Clock
     recent: RecentClicks = field(default_factory=RecentClicks)
+    floods: Floods = field(default_factory=lambda: Floods(CLICKS_OF_AN_ADDRESS))
     _nonces: "itertools.count[int]" = field(default_factory=lambda: itertools.count(secrets.randbits(32)))
     _address_hashes: dict[str, str | None] = field(default_factory=dict)
     _screen: Screen = field(init=False)
@@ -96,7 +103,7 @@ class ClickDesk:
     def answer(self, plan: OfferPlan, visit: Visit) -> AnsweredClick:
         """Mint the click ID of one visit to a link of `plan`'s offer, and say where the shopper goes.
 
-        Judges nothing away: a robot, a repeat, an affiliate that is not enrolled or an offer that is not active is
+        Judges nothing away: a robot, a flood, a repeat, an affiliate that is not enrolled or an inactive offer is
         flagged in the click ID, and the shopper arrives all the same (I9). Without consent (False) nothing of the
         shopper is hashed, remembered or recorded, so that a repeat is not noticed either.
         """
@@ -112,6 +119,8 @@ class ClickDesk:
         flags = self._standing(plan, visit.affiliate_id, clicked_at)
         if self.robots.is_robot(visit.user_agent):
             flags |= _ROBOT
+        if self.floods.is_flood(visit.client_address, time_ms / 1000):
+            flags |= _FLOOD
         if may_keep:
             who: Hashable = key_of_visitor or (hashed_address, visit.user_agent)
             if self.recent.is_repeat((plan.offer.offer_id, visit.affiliate_id, who), time_ms):

@@ -23,6 +23,7 @@ _DETAILS: Final = {
     Outcome.CONVERSION_NOT_FOUND: "No conversion of this order is known.",
     Outcome.EVENT_AMBIGUOUS: "The order has conversions of several events: name one.",
     Outcome.BODY_TOO_LARGE: "The body is too large.",
+    Outcome.RATE_LIMITED: "Too many postbacks of this merchant for now. Nothing was taken.",
     Outcome.SIGNATURE_MISSING: "The request carries neither a signature, last in the query, nor a token.",
     Outcome.SIGNATURE_INVALID: "The signature does not verify.",
     Outcome.TIMESTAMP_OUTSIDE: "The time of signing is more than 300 seconds away from ours.",
@@ -85,6 +86,14 @@ def trace_header(submission: Submission, answer: Answer) -> Headers:
 def not_now() -> Problem:
     """503: nothing was taken; the same postback may be sent again."""
     return unavailable(1, Outcome.UNAVAILABLE.label, "Nothing was taken. Send the same postback again in a moment.")
+
+
+def over_limit(retry_after_seconds: int, limit_headers: Headers) -> Problem:
+    """429: nothing was taken or noted; the same postback may be sent again after `Retry-After`."""
+    problem = outcome_problem(Outcome.RATE_LIMITED)
+    problem.headers = {name.decode("ascii"): value.decode("ascii") for name, value in limit_headers}
+    problem.headers["Retry-After"] = str(max(1, retry_after_seconds))
+    return problem
 
 
 def _text(value: UUID | None) -> str | None:

@@ -89,23 +89,28 @@ def _read_object(raw: bytes) -> dict[str, Any]:
 
 
 async def _answer_one(request: Request, desk: Desk, submission: Submission) -> Response:
+    limit = await desk.count(submission.arrival.merchant_id)
     answers = await _record(desk, [submission])
     status, headers, encoded = encode_answer(answers[0], request_id_of(request.scope))
     response = Response(encoded, status_code=status)
-    response.raw_headers = [*headers, *trace_header(submission, answers[0])]
+    response.raw_headers = [*headers, *limit, *trace_header(submission, answers[0])]
     return response
 
 
 async def _report_batch(request: Request, desk: Desk, caller: Principal, items: Any) -> Response:
     if not isinstance(items, list) or not 1 <= len(items) <= BATCH_MAX:
         raise field_invalid("conversions", "batch_size", f"is a list of 1 to {BATCH_MAX} objects")
+    assert caller.merchant_id is not None
+    limit = await desk.count(caller.merchant_id, len(items))
     answers = await _record(desk, [_judge(desk, caller, item, "api_batch") for item in items])
     request_id = request_id_of(request.scope)
     results = [
         {"index": index, "http_status": answer.http_status, **full_document(answer, request_id)}
         for index, answer in enumerate(answers)
     ]
-    return JSONResponse({"results": results})
+    response = JSONResponse({"results": results})
+    response.raw_headers.extend(limit)
+    return response
 
 
 def _judge(desk: Desk, caller: Principal, fields: Any, transport: str) -> Submission:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Request
 
+from services.conversions.api.answers import over_limit
 from services.conversions.domain.catalogue import Catalogue
 from services.conversions.domain.signature import Network
 from services.conversions.usecases.credential_book import CredentialBook
@@ -16,7 +17,9 @@ from shared.kernel.clock import Clock
 from shared.kernel.personal_values import Screen
 from shared.runtime.database import Database
 from shared.runtime.keyring import Keyring
+from shared.runtime.problem import Headers
 from shared.runtime.projection import ProjectionFollower
+from shared.runtime.rate_limit.limiter import Limiter
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +37,19 @@ class Desk:
     book: CredentialBook
     group: PostbackGroup
     rejected: RejectedPostbacks
+    limit: Limiter
     tenants: Database
     staff: Database
     screen: Screen
     trusted_proxies: Sequence[Network] = ()
+
+    async def count(self, merchant_id: int, postbacks: int = 1) -> Headers:
+        """Count a merchant's postbacks; gives their answer's RateLimit headers. Raises Problem 429: none is taken."""
+        taken = await self.limit.take(str(merchant_id), postbacks)
+        headers = self.limit.headers(taken)
+        if not taken.is_allowed:
+            raise over_limit(taken.retry_after_seconds, headers)
+        return headers
 
     @property
     def is_ready(self) -> bool:

@@ -33,7 +33,7 @@ ACTOR_KIND: Final = "merchant_postback"
 _answers = counter("postbacks", unit="requests", meaning="Postbacks answered, by HTTP status", labels=["status"])
 _seconds = histogram("postback", unit="seconds", meaning="From the request to the answer of a postback that was judged")
 _by_status = {
-    status: _answers.labels(str(status)) for status in (200, 201, 401, 403, 404, 405, 409, 413, 422, 500, 503)
+    status: _answers.labels(str(status)) for status in (200, 201, 401, 403, 404, 405, 409, 413, 422, 429, 500, 503)
 }
 
 
@@ -93,12 +93,13 @@ class PostbackDoor:
                 received_at=now,
             )
             raise _unauthenticated(unknown.outcome) from None
+        limit = await self._desk.count(sender.credential.merchant_id)
         submission = self._submission(sender, raw, request_id, now, is_too_large=is_too_large)
         try:
             answers = await self._desk.group.record([submission])
         except PostbacksUnavailable:
             raise not_now() from None
-        return answers[0], trace_header(submission, answers[0])
+        return answers[0], [*limit, *trace_header(submission, answers[0])]
 
     def _submission(
         self, sender: Sender, raw: RawPostback, request_id: str, now: datetime, *, is_too_large: bool

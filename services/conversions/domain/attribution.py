@@ -95,6 +95,9 @@ def attribute(reported: Reported, click: Click | None, version: OfferVersion | N
     if click.flags & ClickFlags.ROBOT:
         step = Step("click_id", "won", "held: the click came from a robot; an admin decides")
         return Verdict(Status.HELD, Outcome.HELD_ROBOT, BY_CLICK_ID, approve_at, (coupon, step))
+    if click.flags & ClickFlags.FLOOD:
+        step = Step("click_id", "won", "held: the click came in a flood from one address; an admin decides")
+        return Verdict(Status.HELD, Outcome.HELD_FLOOD, BY_CLICK_ID, approve_at, (coupon, step))
     step = Step("click_id", "won", f"the click was {_age(reported, click)} s old")
     return Verdict(Status.PENDING, Outcome.RECORDED, BY_CLICK_ID, approve_at, (coupon, step))
 

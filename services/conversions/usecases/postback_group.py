@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from services.conversions.domain.fair_queue import FairQueue
 from services.conversions.usecases.accept_postback import accept_postbacks
 from services.conversions.usecases.answer import Answer
 from services.conversions.usecases.count_versions import count_outcome
 from services.conversions.usecases.judge_postback import Submission
 from shared.runtime.database import Database, is_connection_lost, sqlstate_of
 from shared.runtime.failpoint import failpoint
+from shared.runtime.fill import Fill
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter, gauge
 from shared.runtime.tracing import keeps, tell
@@ -24,6 +26,9 @@ GROUP_MAX: Final = 200
 WAITING_MAX: Final = 2_000
 """Submissions that may wait, about a second's worth: beyond, the door answers 503 instead of growing."""
 
+MERCHANT_WAITING_MAX: Final = 500
+"""Of them, those of one merchant: the rest stays free for the others."""
+
 GROUPS_IN_FLIGHT_MAX: Final = 1
 """One at a time makes the largest groups, and the cost is per group."""
 TRIES_MAX: Final = 3
@@ -35,6 +40,7 @@ GROUP_TIMEOUT_SECONDS: Final = 10.0
 _log = get_logger(__name__)
 _groups = counter("postback_groups", unit="transactions", meaning="Groups of postbacks committed")
 _grouped = counter("postbacks_grouped", unit="postbacks", meaning="Postbacks recorded in those groups")
+_fill = Fill("postbacks", limit=WAITING_MAX)
 _waiting_gauge = gauge("postbacks_waiting", unit="postbacks", meaning="Postbacks that wait for their group")
 
 
@@ -53,8 +59,7 @@ class PostbackGroup:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[_Waiting] = []
-        self._waiting_count = 0
+        self._waiting: FairQueue[_Waiting] = FairQueue(size_max=WAITING_MAX, line_max=MERCHANT_WAITING_MAX)
         self._timer: asyncio.TimerHandle | None = None
         self._groups: set[asyncio.Task[None]] = set()
 
@@ -63,24 +68,20 @@ class PostbackGroup:
 
         Several submissions of one request are recorded in one transaction.
         """
-        if self._waiting_count + len(submissions) > WAITING_MAX:
-            raise PostbacksUnavailable
         loop = asyncio.get_running_loop()
         waiting = _Waiting(submissions, loop.create_future())
-        self._waiting.append(waiting)
-        self._waiting_count += len(submissions)
+        if not self._waiting.add(submissions[0].arrival.merchant_id, waiting, len(submissions)):
+            _fill.refused()
+            raise PostbacksUnavailable
         if self._timer is None and len(self._groups) < GROUPS_IN_FLIGHT_MAX:
             self._timer = loop.call_later(GATHER_SECONDS, self._leave)
         return await waiting.done
 
     def _leave(self) -> None:
         self._timer = None
-        group: list[_Waiting] = []
-        size = 0
-        while self._waiting and (not group or size + len(self._waiting[0].submissions) <= GROUP_MAX):
-            waiting = self._waiting.pop(0)
-            size += len(waiting.submissions)
-            group.append(waiting)
+        _fill.set(self._waiting.size)
+        _waiting_gauge.set(self._waiting.size)
+        group = self._waiting.take(GROUP_MAX)
         if not group:
             return
         task = asyncio.get_running_loop().create_task(self._commit(group))
@@ -89,11 +90,10 @@ class PostbackGroup:
 
     def _returned(self, task: "asyncio.Task[None]") -> None:
         self._groups.discard(task)
-        if self._waiting and self._timer is None:
+        if self._waiting.size and self._timer is None:
             self._leave()
 
     async def _commit(self, group: Sequence[_Waiting]) -> None:
-        _waiting_gauge.set(self._waiting_count)
         try:
             await self._commit_together(group)
         except Exception as error:
@@ -107,7 +107,6 @@ class PostbackGroup:
         except BaseException:
             _fail(group)
             raise
-        self._waiting_count -= sum(len(waiting.submissions) for waiting in group)
 
     async def _commit_together(self, group: Sequence[_Waiting]) -> None:
         submissions = [submission for waiting in group for submission in waiting.submissions]

@@ -9,9 +9,13 @@ from typing import Final
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.storage.key_store import look_up_keys
 from shared.runtime.database import Database
+from shared.runtime.fill import Fill
 
 IDS_MAX: Final = 500
 """Ids in one statement; one is under way at a time. Whoever comes while as many wait is refused without a look."""
+
+
+_fill = Fill("second_looks", limit=IDS_MAX)
 
 
 class SecondLook:
@@ -27,6 +31,7 @@ class SecondLook:
         answer = self._waiting.get(key_id)
         if answer is None:
             if len(self._waiting) >= IDS_MAX:
+                _fill.refused()
                 return None
             answer = self._waiting[key_id] = asyncio.get_running_loop().create_future()
         if self._looking is None:
@@ -36,6 +41,7 @@ class SecondLook:
     async def _look(self) -> None:
         while self._waiting:
             waiting, self._waiting = self._waiting, {}
+            _fill.set(len(waiting))
             try:
                 found = {key.key_id: key for key in await look_up_keys(self._database, list(waiting))}
             except Exception as fault:

@@ -90,6 +90,13 @@ def test_the_offers_merchant_comes_first_then_flags_then_terms_then_window() -> 
     assert attribute(reported(), click(**old), offer_version()).outcome is Outcome.CLICK_TOO_OLD
 
 
+def test_a_click_of_a_flood_is_held_with_the_reason_on_the_trail() -> None:
+    verdict = attribute(reported(), click(flags=ClickFlags.FLOOD, clicked_at=RECEIVED), offer_version())
+
+    assert (verdict.status, verdict.outcome) == (Status.HELD, Outcome.HELD_FLOOD)
+    assert "flood" in verdict.steps[-1].reason
+
+
 def test_a_robots_click_is_held_with_the_reason_on_the_trail() -> None:
     verdict = attribute(reported(), click(flags=ClickFlags.ROBOT, clicked_at=RECEIVED), offer_version())
 
