@@ -2,7 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page dashboards interface \
+.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page dashboards interface client \
 	test-unit test-integration test-simulation test-e2e scorecard
 MAKEFLAGS += --no-print-directory
 
@@ -91,6 +91,9 @@ interface: install ## Make the OpenAPI and AsyncAPI documents, their pages and t
 dashboards: install ## Write the Grafana dashboards and the PrometheusRule from what deploy/observability says
 	@$(PYTHON) -m deploy.observability.dashboards
 	@$(PYTHON) -m deploy.observability.prometheus_rule
+
+client: install ## Write the typed Python client, a package of its own, into build/client
+	@$(PYTHON) -m deploy.client.write
 
 lock: ## Pin every dependency with its hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'Install uv first: https://docs.astral.sh/uv/' >&2; exit 1; }
