@@ -48,6 +48,7 @@ REFUSALS: Final[Mapping[str, Refusal]] = {
     "receipt_not_found": Refusal(404, "There is no such receipt."),
     "conversion_not_found": Refusal(404, "There is no such conversion."),
     "commission_not_found": Refusal(404, "There is no such commission."),
+    "erasure_not_found": Refusal(404, "There is no such erasure."),
     "block_not_found": Refusal(404, "There is no such block yet."),
     "click_id_malformed": Refusal(404, "The click ID is none of ours."),
     "click_id_forged": Refusal(404, "The click ID does not verify."),

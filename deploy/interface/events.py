@@ -15,8 +15,9 @@ from shared.contracts.catalogue import CatalogueEvent
 from shared.contracts.clicks import ClickRecordedV1
 from shared.contracts.commissions import CommissionPostedV1
 from shared.contracts.conversions import ConversionChangedV1
+from shared.contracts.erasures import ClickErasedV1, ErasureRequestedV1
 from shared.contracts.events import Event
-from shared.contracts.topics import CATALOGUE, CLICKS, COMMISSIONS, CONVERSIONS, TOPICS, Topic
+from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED, COMMISSIONS, CONVERSIONS, ERASURES, TOPICS, Topic
 
 EXAMPLES: Final = Path(shared.contracts.__file__).parent / "examples"
 EVENTS: Final[Mapping[str, tuple[type[Event], ...]]] = {
@@ -24,6 +25,8 @@ EVENTS: Final[Mapping[str, tuple[type[Event], ...]]] = {
     CLICKS: (ClickRecordedV1,),
     CONVERSIONS: (ConversionChangedV1,),
     COMMISSIONS: (CommissionPostedV1,),
+    ERASURES: (ErasureRequestedV1,),
+    CLICKS_ERASED: (ClickErasedV1,),
 }
 SISTERS: Final = {"Interface": "/docs", "OpenAPI": "/openapi.json", "AsyncAPI": "/asyncapi.json"}
 _OVERVIEW: Final = """
@@ -60,7 +63,7 @@ def event_example(event: type[Event]) -> dict[str, Any]:
 
 
 def _id(topic_name: str) -> str:
-    return topic_name.replace(".", "_")
+    return topic_name.replace(".", "_").replace("-", "_")
 
 
 def _channel(topic: Topic) -> dict[str, Any]:

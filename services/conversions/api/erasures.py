@@ -63,9 +63,9 @@ class ErasureAnswer(BaseModel):
     services: list[ServiceErasure]
 
 
-@router.post("/erasures", status_code=202)
+@router.post("/erasures", status_code=202, response_model=ErasureAnswer)
 async def create_erasure(request: Request, caller: Admin, body: ErasureBody, key: Key = None) -> Response:
-    """Erase; the same reference again is the same request. What is recorded of it is a keyed hash."""
+    """Erase what is kept of a click or of a customer. The same reference again is the same request, kept as a hash."""
     desk = desk_of(request)
     reference = _reference(body, desk.screen)
 
@@ -82,7 +82,7 @@ async def create_erasure(request: Request, caller: Admin, body: ErasureBody, key
 async def get_erasures(
     request: Request, caller: Admin, limit: PageLimit = LIMIT_DEFAULT, cursor: PageCursor = None
 ) -> Page[ErasureAnswer]:
-    """Newest first."""
+    """Requests to erase, newest first."""
     async with desk_of(request).staff.transaction() as session:
         rows = await list_erasures(session, before=read_position(cursor), limit=limit + 1)
     shown, next_cursor = page_of(rows, limit, lambda row: {"id": str(row["id"])})
@@ -91,7 +91,7 @@ async def get_erasures(
 
 @router.get("/erasures/{erasure_id}")
 async def get_erasure(request: Request, caller: Admin, erasure_id: str) -> ErasureAnswer:
-    """One request and how far each service is."""
+    """One request to erase, and how far each service is."""
     wanted = read_id(erasure_id)
     async with desk_of(request).staff.transaction() as session:
         row = None if wanted is None else await find_erasure(session, wanted)

@@ -20,7 +20,9 @@ NOWHERE: dict[str, Any] = {
     "version": 65_535,
     "key_id": "zzzzzzzz",
     **dict.fromkeys(("merchant_id", "affiliate_id", "offer_id", "enrolment_id"), 2_147_483_647),
-    **dict.fromkeys(("ref", "commission_id", "receipt_id", "credential_id"), "00000000-0000-0000-0000-000000000000"),
+    **dict.fromkeys(
+        ("ref", "erasure_id", "commission_id", "receipt_id", "credential_id"), "00000000-0000-0000-0000-000000000000"
+    ),
 }
 TOO_MUCH = b"x" * 65_537
 

@@ -97,6 +97,7 @@ class World:
             "commission_id": lambda: self.commission_id,
             "enrolment_id": lambda: self.enrolment_id,
             "key_id": lambda: self.key_id,
+            "erasure_id": lambda: self.erasure_id,
         }
 
     # --- what lasts
@@ -123,6 +124,13 @@ class World:
     def enrolment_id(self) -> int:
         """The affiliate's own enrolment."""
         return int(self.affiliate.api.get("/v1/enrolments", limit=1).body["items"][0]["id"])
+
+    @cached_property
+    def erasure_id(self) -> str:
+        """A request to erase a click."""
+        answer = self.network.admin.post("/v1/erasures", {"click_id": self.new_click()})
+        assert answer.status == 202, answer.text
+        return str(answer.body["id"])
 
     @cached_property
     def key_id(self) -> str:
