@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from deploy.cli import audit, dead_letters, keyring, keys, parked, topics
+from deploy.cli import audit, backup, dead_letters, keyring, keys, parked, topics
 from deploy.cli.doctor import doctor
 from deploy.cli.metrics import metrics
 from deploy.cli.migrate import migrate
@@ -34,6 +34,7 @@ def verify(as_json: JsonOption = False) -> None:
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
 app.add_typer(keyring.app, name="keyring")
+app.add_typer(backup.app, name="backup")
 app.command()(migrate)
 app.add_typer(topics.app, name="topics")
 app.command()(ps)

@@ -20,6 +20,7 @@ from urllib.parse import quote
 from deploy.local.child import ChildCommand, end, launch, run_to_end
 from deploy.local.postgres_home import PostgresHome, choose_home, server_user
 from deploy.local.problem import PlainProblem
+from deploy.local.wal_archive import BackupFolder
 
 SUPERUSER = "postgres"
 PORT = 5432  # only names the socket file: TCP is off
@@ -46,20 +47,27 @@ SERVER_SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class PostgresServer:
-    """One data folder and how to run a server on it. Holds no process: `command()` is run by whoever supervises."""
+    """One data folder and how to run a server on it. Holds no process: `command()` is run by whoever supervises.
+
+    archive: where finished segments of its log of changes are kept, None for nowhere.
+    """
 
     home: PostgresHome
     durable: bool = True
+    archive: BackupFolder | None = None
 
     @classmethod
-    def at(cls, state_folder: Path, *, durable: bool = True) -> "PostgresServer":
+    def at(cls, state_folder: Path, *, durable: bool = True, archive: BackupFolder | None = None) -> "PostgresServer":
         """The server whose data belongs to `state_folder`; see `choose_home` for where the files really are."""
-        return cls(home=choose_home(state_folder, binaries=_wheel_binaries(), user=server_user()), durable=durable)
+        home = choose_home(state_folder, binaries=_wheel_binaries(), user=server_user())
+        return cls(home=home, durable=durable, archive=archive)
 
     def prepare(self) -> None:
         """Create the data folder on the first call (about a second); always rewrite who may connect. Idempotent."""
         data = self.home.data
         self.home.create_folders()
+        if self.archive is not None:
+            self.archive.create(self.home.user)
         if (data / "PG_VERSION").exists():
             found = (data / "PG_VERSION").read_text().strip()
             if found != MAJOR_VERSION:
@@ -74,6 +82,8 @@ class PostgresServer:
     def command(self) -> ChildCommand:
         """The server in the foreground. SIGINT is PostgreSQL's fast stop: roll back, write a checkpoint, leave."""
         settings = SERVER_SETTINGS | (DURABLE_SETTINGS if self.durable else THROWAWAY_SETTINGS)
+        if self.archive is not None:
+            settings |= self.archive.archive_settings()
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         program = [str(self.home.binaries / "postgres"), "-D", str(self.home.data)]
         sockets = ["-k", str(self.home.sockets), "-p", str(PORT), "-h", ""]
@@ -142,7 +152,7 @@ class PostgresServer:
         server = self.home.user.name if self.home.user else caller
         rules = {
             "pg_hba.conf": "# Written at every start. Only over the socket, only the accounts of pg_ident.conf.\n"
-            "local all all peer map=tributary\n",
+            "local all all peer map=tributary\nlocal replication all peer map=tributary\n",
             "pg_ident.conf": "# Written at every start. Who may log in as whom.\n"
             f'tributary "{caller}" all\ntributary "{server}" {SUPERUSER}\n',
         }

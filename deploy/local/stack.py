@@ -21,6 +21,7 @@ from deploy.local.roles import PUBLIC_ROLE, ROLES, SERVICES, Role
 from deploy.local.secret_files import check_secret_files, ensure_secret_files
 from deploy.local.state_folder import StateFolder
 from deploy.local.supervisor import Member, Supervisor
+from deploy.local.wal_archive import find_backup_folder
 
 ENGINE_READY_SECONDS: Final = 300.0
 PROCESSES_READY_SECONDS: Final = 90.0
@@ -80,8 +81,10 @@ class Stack:
         urls = {service: self._caller.get(f"DATABASE_URL_{service.upper()}", "") for service in SERVICES}
         started = []
         if not all(urls.values()):
-            server = PostgresServer.at(self.state.path)
+            archive = find_backup_folder(self.state.path, self._caller)
+            server = PostgresServer.at(self.state.path, archive=archive)
             server.prepare()
+            self.supervisor.say(f"backups: {archive.path if archive else 'none, BACKUP_FOLDER is not set'}")
             self.supervisor.say(f"PostgreSQL: data in {server.home.data}, socket in {server.home.sockets}")
             self.supervisor.add(_postgres_member(server))
             started.append("postgres")

@@ -14,6 +14,7 @@ import kubernetes_validate
 
 from deploy.local.roles import ROLES
 from shared.contracts.topics import TOPICS
+from tests.unit.deploy_manifests.backup_policies import backup_faults
 
 Manifest = dict[str, Any]
 KUBERNETES_VERSION = kubernetes_validate.latest_version()
@@ -68,13 +69,14 @@ def complaints(overlay: list[Manifest]) -> Iterator[str]:
         _ingress,
         _arrows,
         _topics,
+        backup_faults,
         _unknown_fields,
     )
     for rule in rules:
         try:
-            yield from (f"{rule.__name__[1:]}: {complaint}" for complaint in rule(overlay))
+            yield from (f"{rule.__name__.lstrip('_')}: {complaint}" for complaint in rule(overlay))
         except (KeyError, IndexError, ValueError) as missing:
-            yield f"{rule.__name__[1:]}: something is missing: {missing}"
+            yield f"{rule.__name__.lstrip('_')}: something is missing: {missing}"
 
 
 def _of(overlay: list[Manifest], *kinds: str) -> dict[str, Manifest]:

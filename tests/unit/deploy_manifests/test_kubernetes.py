@@ -29,7 +29,13 @@ API_ROLES = {role.name for role in ROLES if role.kind == "api"}
 PODS = pytest.mark.parametrize("workload", workloads(), ids=lambda found: found["metadata"]["name"])
 EVERY_ROLE = pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 KNOWN_GROUPS = {"apps/v1", "batch/v1", "v1", "networking.k8s.io/v1", "policy/v1", "autoscaling/v2"}
-OPERATOR_GROUPS = {"kafka.strimzi.io/v1", "postgresql.cnpg.io/v1", "keda.sh/v1alpha1", "monitoring.coreos.com/v1"}
+OPERATOR_GROUPS = {
+    "barmancloud.cnpg.io/v1",
+    "kafka.strimzi.io/v1",
+    "keda.sh/v1alpha1",
+    "monitoring.coreos.com/v1",
+    "postgresql.cnpg.io/v1",
+}
 
 
 def test_every_file_is_listed_and_every_listed_file_exists() -> None:

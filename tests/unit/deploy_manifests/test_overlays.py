@@ -96,6 +96,7 @@ MAY_BE_CALLED_OTHERWISE = {
         "StatefulSet kafka",
         "StatefulSet postgres",
         "Ingress tributary",
+        "ScheduledBackup tributary-nightly",
         *(f"NetworkPolicy {name}" for name in ("gateway-to-services", "to-clicks-api")),
         *(f"NetworkPolicy to-{name}-api" for name in ("conversions", "commissions", "gateway")),
     },
@@ -195,6 +196,18 @@ KIND_BREAKAGES: dict[str, dict[str, Breakage]] = {
     "Cluster": {
         "one machine": lambda m: m["spec"].update(instances=1),
         "no wait": lambda m: m["spec"]["postgresql"].pop("synchronous"),
+        "no archive": lambda m: m["spec"].pop("plugins"),
+        "archives elsewhere": lambda m: m["spec"]["plugins"][0]["parameters"].update(barmanObjectName="x"),
+        "archives late": lambda m: m["spec"]["postgresql"]["parameters"].update(archive_timeout="5min"),
+    },
+    "ScheduledBackup": {
+        "another cluster": lambda m: m["spec"]["cluster"].update(name="x"),
+        "another way": lambda m: m["spec"].pop("pluginConfiguration"),
+    },
+    "ObjectStore": {
+        "another secret": lambda m: m["spec"]["configuration"]["s3Credentials"]["accessKeyId"].update(name="x"),
+        "not encrypted": lambda m: m["spec"]["configuration"]["wal"].pop("encryption"),
+        "kept for ever": lambda m: m["spec"].pop("retentionPolicy"),
     },
 }
 
