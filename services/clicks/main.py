@@ -88,7 +88,7 @@ def main() -> None:
     settings = ClicksSettings()
     configure_logging("clicks", "api", level=settings.log_level)
     show_build("clicks", "api")
-    configure_tracing(settings)
+    configure_tracing(settings, "clicks", "api")
     require_migrated(settings.database_url("clicks"), "clicks")
     health = Health()
     run_api(build_app(settings, health), settings, health=health, trusted=settings.trusted_proxy_cidrs)

@@ -15,7 +15,7 @@ def main() -> None:
     settings = ClicksSettings()
     configure_logging("clicks", "worker", level=settings.log_level)
     show_build("clicks", "worker")
-    configure_tracing(settings)
+    configure_tracing(settings, "clicks", "worker")
     require_migrated(settings.database_url("clicks"), "clicks")
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)

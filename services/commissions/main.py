@@ -57,7 +57,7 @@ def main() -> None:
     settings = CommissionsSettings()
     configure_logging("commissions", "api", level=settings.log_level)
     show_build("commissions", "api")
-    configure_tracing(settings)
+    configure_tracing(settings, "commissions", "api")
     require_migrated(settings.database_url("commissions"), "commissions")
     health = Health()
     run_api(build_app(settings, health), settings, health=health)

@@ -15,7 +15,7 @@ def main() -> None:
     settings = CommissionsSettings()
     configure_logging("commissions", "worker", level=settings.log_level)
     show_build("commissions", "worker")
-    configure_tracing(settings)
+    configure_tracing(settings, "commissions", "worker")
     require_migrated(settings.database_url("commissions"), "commissions")
     worker, health = build_worker(settings), Health()
     tasks: dict[str, Runnable] = {

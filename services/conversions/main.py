@@ -75,7 +75,7 @@ def main() -> None:
     settings = ConversionsSettings()
     configure_logging("conversions", "api", level=settings.log_level)
     show_build("conversions", "api")
-    configure_tracing(settings)
+    configure_tracing(settings, "conversions", "api")
     require_migrated(settings.database_url("conversions"), "conversions")
     health = Health()
     run_api(build_app(settings, health), settings, health=health, trusted=settings.trusted_proxy_cidrs)

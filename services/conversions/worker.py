@@ -15,7 +15,7 @@ def main() -> None:
     settings = ConversionsSettings()
     configure_logging("conversions", "worker", level=settings.log_level)
     show_build("conversions", "worker")
-    configure_tracing(settings)
+    configure_tracing(settings, "conversions", "worker")
     require_migrated(settings.database_url("conversions"), "conversions")
     worker, health = build_worker(settings), Health()
     sweeps = {

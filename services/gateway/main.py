@@ -107,7 +107,7 @@ def main() -> None:
     settings = GatewaySettings()
     configure_logging("gateway", "api", level=settings.log_level)
     show_build("gateway", "api")
-    configure_tracing(settings)
+    configure_tracing(settings, "gateway", "api")
     require_migrated(settings.database_url("gateway"), "gateway")
     health = Health()
     run_api(

@@ -15,7 +15,7 @@ def main() -> None:
     settings = GatewaySettings()
     configure_logging("gateway", "worker", level=settings.log_level)
     show_build("gateway", "worker")
-    configure_tracing(settings)
+    configure_tracing(settings, "gateway", "worker")
     require_migrated(settings.database_url("gateway"), "gateway")
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)

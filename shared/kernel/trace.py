@@ -7,6 +7,7 @@ cannot be had back from it, so that logs may hold it (ADR-0010).
 
 import hashlib
 from typing import Final, NamedTuple
+from uuid import UUID
 
 TRACE_ID_CHARACTERS: Final = 32
 SPAN_ID_CHARACTERS: Final = 16
@@ -34,6 +35,16 @@ def trace_of_click(spelling: str) -> ClickTrace:
 def trace_id_of_click(spelling: str) -> str:
     """The trace id alone, for the redirect's hot path."""
     return hashlib.sha256(spelling.encode("ascii")).hexdigest()[:32]
+
+
+def door_span_id_of_click(spelling: str) -> str:
+    """The span of the gateway's request for a click, which learns of the click only from the answer."""
+    return hashlib.sha256(spelling.encode("ascii")).hexdigest()[48:]
+
+
+def span_id_of(made: UUID) -> str:
+    """The span of what made the row, event or request with this id: its last 8 bytes."""
+    return made.hex[16:]
 
 
 def sampling_threshold(ratio: float) -> str:

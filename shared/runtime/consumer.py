@@ -25,6 +25,7 @@ from shared.runtime.failpoint import failpoint
 from shared.runtime.fill import Fill
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter, gauge, histogram
+from shared.runtime.tracing import batch_span
 
 __all__ = ["Consumer", "Handler", "Received", "UnprocessableEvent"]
 
@@ -142,7 +143,8 @@ class Consumer:
         """Handle one batch and tell the source; a failure that may pass is waited out here."""
         started = time.perf_counter()
         try:
-            await self._apply(batch)
+            with batch_span(f"consume {self.name}", "consumer", (record.payload for record in batch.records)):
+                await self._apply(batch)
         except _FenceLost:
             _log.info("position_moved_elsewhere", consumer=self.name, partition=batch.partition)
             await self._source.abandoned(batch)

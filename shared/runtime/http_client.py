@@ -5,7 +5,6 @@ The proxy is aiohttp (six times httpx's rate) with the target taken as encoded a
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +19,7 @@ from shared.runtime.fill import Fill
 from shared.runtime.http_observer import request_id_of
 from shared.runtime.logging import get_logger
 from shared.runtime.problem import Problem, bad_request, body_too_large, send_problem, unavailable, upstream_timeout
-from shared.runtime.tracing import TRACE_HEADER
+from shared.runtime.told_trace import TRACE_HEADER, read_told
 
 CONNECT_SECONDS: Final = 2.0
 """For a free connection and its handshake; a service that cannot be reached is known as soon."""
@@ -52,12 +51,8 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _IDENTITY: Final = frozenset({"tributary-principal", "forwarded", "x-real-ip", "x-request-id", "x-tenant", "via"})
 _IDENTITY_PREFIXES: Final = ("x-user-", "x-tenant-", "x-forwarded-", "x-original-", "x-rewrite-", "tributary-internal-")
-TOLD_HEADERS: Final = (("x-request-id", "service_request_id"), (TRACE_HEADER.decode("ascii"), "trace_id"))
-"""What a service's answer tells the proxy alone, and how it is called in the request's log line: the id under which
-the service itself logged the request, and the trace it turned out to belong to."""
-
-_TOLD: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
-_ANSWER_OURS: Final = frozenset({"date", "server", *(name for name, _ in TOLD_HEADERS)})
+_TOLD_TRACE: Final = TRACE_HEADER.decode("ascii")
+_ANSWER_OURS: Final = frozenset({"date", "server", "x-request-id", _TOLD_TRACE})
 """The gateway's server writes its own."""
 
 _log = get_logger(__name__)
@@ -254,12 +249,8 @@ def _answer_headers(raw_headers: Collection[tuple[bytes, bytes]]) -> list[tuple[
 
 def _keep_what_is_told(scope: Scope, headers: Mapping[str, str]) -> None:
     """Put what the service tells of the request where the observer finds it, for the request's log line."""
-    own, told = request_id_of(scope), {}
-    for header, field in TOLD_HEADERS:
-        value = headers.get(header)
-        if value is not None and value != own and _TOLD.fullmatch(value):
-            told[field] = value
-    scope["state"]["told_by_service"] = told
+    trace, request_id = headers.get(_TOLD_TRACE), headers.get("x-request-id", "")
+    scope["state"]["told_by_service"] = read_told(trace, None if request_id == request_id_of(scope) else request_id)
 
 
 async def _pass_answer(answer: aiohttp.ClientResponse, send: Send) -> None:

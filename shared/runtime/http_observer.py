@@ -18,6 +18,8 @@ from shared.runtime.database import is_connection_lost
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter, histogram
 from shared.runtime.problem import Problem, internal_error, problem_of_value, send_problem, unavailable
+from shared.runtime.told_trace import Told
+from shared.runtime.tracing import keeps, sends_spans, span
 
 CLIENT_GONE_STATUS: Final = 499
 """Logged and counted, never sent: the caller left before the answer."""
@@ -25,6 +27,7 @@ CLIENT_GONE_STATUS: Final = 499
 FRAMES_LOGGED_MAX: Final = 12
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_NOTHING_TOLD: Final = Told()
 _log = get_logger(__name__)
 
 _requests = counter("http", unit="requests", meaning="HTTP requests answered", labels=("method", "route", "status"))
@@ -68,7 +71,7 @@ class RequestObserver:
     X-Request-Id of an answer is the request's id. One from outside is never taken over.
     hot_doors: plain ASGI applications by the path prefix they serve (`/c/`, `/postback`), asked before FastAPI, whose
     stack costs as much as a redirect. Their successes are counted but not logged: each leaves an event or a receipt.
-    Those of a trace that is kept are logged: the service behind the proxy says so (http_client.TOLD_HEADERS).
+    Those of a trace that is kept are logged: the service behind the proxy says so (told_trace.py).
     """
 
     def __init__(self, app: ASGIApp, *, hot_doors: Mapping[str, ASGIApp] | None = None) -> None:
@@ -88,9 +91,10 @@ class RequestObserver:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope.setdefault("state", {})["request_id"] = new_request_id()
+        request_id = new_request_id()
+        scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=scope["state"]["request_id"])
+        structlog.contextvars.bind_contextvars(request_id=request_id)
         started, status = time.perf_counter(), 0
 
         async def send_observed(message: Message) -> None:
@@ -115,7 +119,7 @@ class RequestObserver:
                 raise  # the answer has begun: the server breaks the connection, so that nobody takes it for whole
             await send_problem(send_observed, _problem_of_failure(error), request_id_of(scope))
         finally:
-            _record(scope, status or CLIENT_GONE_STATUS, time.perf_counter() - started)
+            _record(scope, status or CLIENT_GONE_STATUS, time.perf_counter() - started, request_id)
 
 
 def _problem_of_failure(error: Exception) -> Problem:
@@ -135,15 +139,18 @@ def _instruments(method: str, route: str, status: int) -> tuple[Counter, Histogr
     return _requests.labels(method, route, str(status)), _duration.labels(method, route)
 
 
-def _record(scope: Scope, status: int, duration_seconds: float) -> None:
+def _record(scope: Scope, status: int, duration_seconds: float, own_id: str) -> None:
+    """Count, and log and trace what is neither a probe nor one of too many. own_id: ours, whoever the caller was."""
     route = route_template(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
     count, duration = _instruments(method, route, status)
     count.inc()
     duration.observe(duration_seconds)
-    told: dict[str, str] = scope["state"].get("told_by_service", {})
-    if status < 400 and (route in _PROBES or ("is_hot" in scope["state"] and "trace_id" not in told)):
+    told: Told = scope["state"].get("told_by_service", _NOTHING_TOLD)
+    if status < 400 and (route in _PROBES or ("is_hot" in scope["state"] and told.trace_id is None)):
         return
+    if sends_spans() and route not in _PROBES:
+        _make_span(scope, told, own_id, f"{method} {route}", status, duration_seconds)
     _log.info(
         "http_request",
         method=method,
@@ -151,7 +158,25 @@ def _record(scope: Scope, status: int, duration_seconds: float) -> None:
         status=status,
         duration_ms=round(duration_seconds * 1000, 2),
         request_id=request_id_of(scope),
-        **told,
+        **told.fields,
+    )
+
+
+def _make_span(scope: Scope, told: Told, own_id: str, name: str, status: int, seconds: float) -> None:
+    """Of the trace that a service told of, else of one named by the request id, which a principal carries inward."""
+    request_id = request_id_of(scope)
+    trace_id = told.trace_id or request_id
+    if told.trace_id is None and not keeps(trace_id):
+        return
+    span(
+        name,
+        trace_id=trace_id,
+        span_id=told.span_id or own_id[16:],
+        parent_id=told.parent_id or (None if request_id == own_id or told.span_id else request_id[16:]),
+        seconds=seconds,
+        kind="server",
+        attributes={"http.response.status_code": status, "tributary.request_id": request_id},
+        failed=status >= 500,
     )
 
 

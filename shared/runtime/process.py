@@ -23,6 +23,7 @@ from shared.runtime.health import Health
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import CONTENT_TYPE, render_metrics
 from shared.runtime.settings import ProcessSettings
+from shared.runtime.tracing import close_tracing
 
 DESCRIPTORS_KEPT: Final = 1_000
 """Files beside the clients' connections: the proxy's, the databases', the log's, the program's own."""
@@ -153,8 +154,11 @@ def _connections_possible(connections: int) -> int:
 
 
 def _run(server: _Server, main: Callable[[], Awaitable[None]]) -> None:
-    with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-        runner.run(_awaited(main))
+    try:
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_awaited(main))
+    finally:
+        close_tracing()
 
 
 async def _nothing() -> None:

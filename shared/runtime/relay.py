@@ -14,6 +14,7 @@ from shared.runtime.fill import Fill
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter
 from shared.runtime.outbox_watch import OutboxWatch
+from shared.runtime.tracing import span_after_batch
 
 BATCH_ROWS: Final = 2_000
 """Rows of one pass; one transaction holds them."""
@@ -111,6 +112,7 @@ class Relay:
 
     async def _pass(self) -> Published | None:
         """Publish and mark one batch in one transaction, holding the relay's lock; None when another relay has it."""
+        started = time.perf_counter()
         async with self._database.transaction() as session:
             connection = await session.connection()
             result = await connection.exec_driver_sql("SELECT pg_try_advisory_xact_lock($1)", (_RELAY_LOCK,))
@@ -120,6 +122,7 @@ class Relay:
         failpoint("relay.after_mark")
         _published.labels(self._service).inc(published.handled)
         self._fill.set(published.handled)
+        span_after_batch(f"publish {self._service}", "producer", published.payloads, time.perf_counter() - started)
         if published.parked:
             _parked.labels(self._service).inc(published.parked)
             _log.error("outbox_rows_parked", service=self._service, rows=published.parked)

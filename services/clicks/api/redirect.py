@@ -13,12 +13,13 @@ from services.clicks.domain.link_query import read_link_query
 from services.clicks.domain.visitor import is_visitor_token
 from services.clicks.usecases.answer_click import AnsweredClick, ClickDesk, Visit
 from shared.kernel.ids import ID_MAX
-from shared.kernel.trace import trace_id_of_click
+from shared.kernel.trace import door_span_id_of_click, trace_id_of_click, trace_of_click
 from shared.runtime.failpoint import failpoint
 from shared.runtime.http_observer import new_request_id
 from shared.runtime.metrics import counter, histogram
 from shared.runtime.problem import Headers, method_not_allowed, not_found, send_problem
-from shared.runtime.tracing import TRACE_HEADER, keeps, tell
+from shared.runtime.told_trace import told_header
+from shared.runtime.tracing import SPAN_HEADER, keeps, sends_spans, span, tell
 
 REDIRECT_PREFIX: Final = "/c/"
 VISITOR_COOKIE: Final = "trb_visitor"
@@ -105,7 +106,7 @@ class RedirectDoor:
             return
         click = self._desk.answer(plan, visit)
         recorded = await self._recorder.record(click.event)
-        told = _tell(plan, click, recorded)
+        told = _tell(scope, plan, click, recorded, started)
         if visit.query.wants_json:
             _JSON.inc()
             await self._send_json(send, click, [*self._cookie(click, visit, headers), *told])
@@ -151,7 +152,7 @@ class RedirectDoor:
         await send({"type": "http.response.body", "body": body})
 
 
-def _tell(plan: OfferPlan, click: AnsweredClick, recorded: Recorded) -> Headers:
+def _tell(scope: Scope, plan: OfferPlan, click: AnsweredClick, recorded: Recorded, started: float) -> Headers:
     """Log the click if its trace is kept, and give the header that tells the gateway to."""
     trace_id = trace_id_of_click(click.click_id)
     if not keeps(trace_id):
@@ -163,7 +164,23 @@ def _tell(plan: OfferPlan, click: AnsweredClick, recorded: Recorded) -> Headers:
         offer_id=plan.offer.offer_id,
         recorded=recorded.value,
     )
-    return [(TRACE_HEADER, trace_id.encode("ascii"))]
+    return [_make_span(scope, plan, click, started) if sends_spans() else told_header(trace_id)]
+
+
+def _make_span(scope: Scope, plan: OfferPlan, click: AnsweredClick, started: float) -> tuple[bytes, bytes]:
+    """The click's own span, which the postback will hang on; under the gateway's request where that makes one."""
+    trace, door_id = trace_of_click(click.click_id), door_span_id_of_click(click.click_id)
+    has_door = any(name == SPAN_HEADER for name, _ in scope["headers"])
+    span(
+        "redirect",
+        trace_id=trace.trace_id,
+        span_id=trace.span_id,
+        parent_id=door_id if has_door else None,
+        seconds=time.perf_counter() - started,
+        kind="server",
+        attributes={"tributary.offer_id": plan.offer.offer_id, "tributary.event_id": str(click.event.event_id)},
+    )
+    return told_header(trace.trace_id, span_id=door_id)
 
 
 async def _redirect(send: Send, plan: OfferPlan, location: str, more: Headers | None = None) -> None:

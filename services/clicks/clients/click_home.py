@@ -9,6 +9,7 @@ from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.failpoint import failpoint
 from shared.runtime.outbox import OutgoingEvent
 from shared.runtime.outbox_line import OutboxLine
+from shared.runtime.tracing import batch_span
 
 
 class ClickSink(Protocol):
@@ -50,5 +51,7 @@ class KafkaClickSink:
     async def write(self, clicks: Sequence[OutgoingEvent]) -> None:
         """Publish them. Without an acknowledgement they may be in the log even so: the click log knows by click ID."""
         failpoint("click.before_produce")
-        await self._publisher.publish_batch(CLICKS, [click.payload for click in clicks])
+        payloads = [click.payload for click in clicks]
+        with batch_span(f"publish {CLICKS}", "producer", payloads):
+            await self._publisher.publish_batch(CLICKS, payloads)
         failpoint("click.after_produce")

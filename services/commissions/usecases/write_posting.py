@@ -1,5 +1,6 @@
 """Write what a batch of versions came to: steps, commissions, ledger transactions, their block, and the word of it."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,12 +21,12 @@ from shared.contracts.events import encode_event
 from shared.contracts.topics import COMMISSIONS
 from shared.kernel.ids import derived_id, new_id
 from shared.kernel.money import Money
-from shared.kernel.trace import trace_id_of_click
+from shared.kernel.trace import ClickTrace, span_id_of, trace_id_of_click
 from shared.runtime.database import Session, after_commit
 from shared.runtime.failpoint import failpoint
 from shared.runtime.metrics import counter
 from shared.runtime.outbox import OutgoingEvent, append
-from shared.runtime.tracing import keeps, tell
+from shared.runtime.tracing import keeps, span, span_of_batch, tell
 
 _transactions = counter(
     "ledger", unit="transactions", meaning="Ledger transactions posted, by kind of posting", labels=["kind"]
@@ -69,6 +70,7 @@ async def write_posting(session: Session, applied: Sequence[AppliedVersion], *, 
 
     The block lock comes last: only the announcements, which carry the block's number, are written under it.
     """
+    started = time.perf_counter()
     await insert_steps(session, [_step(each) for each in applied])
     await save_commissions(session, _commissions(applied))
     posted = [(each, posted) for each in applied for posted in each.outcome.posted]
@@ -81,7 +83,7 @@ async def write_posting(session: Session, applied: Sequence[AppliedVersion], *, 
     await append(session, [_announcement(version, each, block) for version, each in posted])
     failpoint("commissions.after_block_before_commit")
     after_commit(session, lambda: _count([each for _, each in posted]))
-    _tell_once_committed(session, posted, block)
+    _tell_once_committed(session, posted, block, started)
     return len(transactions)
 
 
@@ -93,26 +95,45 @@ def _count(posted: Sequence[Posted]) -> None:
         _moved.labels(kind, each.after.commission.currency).inc(moved)
 
 
-def _tell_once_committed(session: Session, posted: Sequence[tuple[AppliedVersion, Posted]], block: Block) -> None:
-    """A log line for each posting whose click's trace is kept."""
+def _tell_once_committed(
+    session: Session, posted: Sequence[tuple[AppliedVersion, Posted]], block: Block, started: float
+) -> None:
+    """A log line and a span for each posting whose click's trace is kept."""
     for applied, each in posted:
         click_id = applied.version.event.click_id
         trace_id = "" if click_id is None else trace_id_of_click(click_id)
         if trace_id and keeps(trace_id):
-            after_commit(
-                session,
-                partial(
-                    tell,
-                    "commission_posted",
-                    trace_id=trace_id,
-                    kind=each.transaction.kind.value,
-                    commission_id=str(each.transaction.commission_id),
-                    conversion_id=str(each.transaction.conversion_id),
-                    conversion_version=each.transaction.conversion_version,
-                    transaction_id=str(each.transaction.transaction_id),
-                    block_number=block.number,
-                ),
-            )
+            parent_id = span_id_of(applied.version.event.event_id)
+            after_commit(session, partial(_tell, trace_id, parent_id, each, block, span_of_batch(), started))
+
+
+def _tell(
+    trace_id: str, parent_id: str, posted: Posted, block: Block, batch: Sequence[ClickTrace], started: float
+) -> None:
+    transaction = posted.transaction
+    tell(
+        "commission_posted",
+        trace_id=trace_id,
+        kind=transaction.kind.value,
+        commission_id=str(transaction.commission_id),
+        conversion_id=str(transaction.conversion_id),
+        conversion_version=transaction.conversion_version,
+        transaction_id=str(transaction.transaction_id),
+        block_number=block.number,
+    )
+    span(
+        "credit",
+        trace_id=trace_id,
+        span_id=span_id_of(transaction.transaction_id),
+        parent_id=parent_id,
+        seconds=time.perf_counter() - started,
+        attributes={
+            "tributary.kind": transaction.kind.value,
+            "tributary.commission_id": str(transaction.commission_id),
+            "tributary.block_number": block.number,
+        },
+        links=batch,
+    )
 
 
 def _step(applied: AppliedVersion) -> StepRow:

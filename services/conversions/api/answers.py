@@ -9,7 +9,8 @@ from services.conversions.domain.outcomes import Outcome, outcome_document
 from services.conversions.usecases.answer import Answer
 from services.conversions.usecases.judge_postback import Submission
 from shared.runtime.problem import FieldError, Headers, Problem, unavailable
-from shared.runtime.tracing import TRACE_HEADER, keeps
+from shared.runtime.told_trace import told_header
+from shared.runtime.tracing import keeps, sends_spans
 
 _DETAILS: Final = {
     Outcome.MALFORMED: "Some fields are not valid.",
@@ -78,9 +79,12 @@ def encode_answer(answer: Answer, request_id: str) -> tuple[int, Headers, bytes]
 
 def trace_header(submission: Submission, answer: Answer) -> Headers:
     """What tells the gateway to log the request under its click's trace: refusals, and traces that are kept."""
-    if submission.claim is None or (answer.is_taken and not keeps(submission.trace_id)):
+    if answer.is_taken and not keeps(submission.trace_id):
         return []
-    return [(TRACE_HEADER, submission.trace_id.encode("ascii"))]
+    if not sends_spans():
+        return [told_header(submission.trace_id)]
+    parent_id = None if submission.claim is None else submission.claim.trace.span_id
+    return [told_header(submission.trace_id, span_id=submission.door_span_id, parent_id=parent_id)]
 
 
 def not_now() -> Problem:

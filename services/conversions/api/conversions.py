@@ -25,6 +25,7 @@ from services.conversions.storage.conversion_queries import (
     list_conversions,
     list_versions,
 )
+from services.conversions.usecases.answer import Answer
 from services.conversions.usecases.judge_postback import Arrival, FieldFault, Refusal, Submission, refused
 from services.conversions.usecases.postback_group import PostbacksUnavailable
 from shared.kernel.ids import new_id
@@ -50,6 +51,8 @@ from shared.runtime.pagination import (
 from shared.runtime.principal import Principal, own_or_asked, require_role, tenant_of
 from shared.runtime.problem import Problem, field_invalid, not_found, unsupported_media_type
 from shared.runtime.strict_route import is_json, parse_json
+from shared.runtime.told_trace import Told
+from shared.runtime.tracing import keeps
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["conversions"])
 Reader = Annotated[Principal, Depends(require_role("affiliate", "merchant", "admin", "finance"))]
@@ -92,9 +95,17 @@ async def _answer_one(request: Request, desk: Desk, submission: Submission) -> R
     limit = await desk.count(submission.arrival.merchant_id)
     answers = await _record(desk, [submission])
     status, headers, encoded = encode_answer(answers[0], request_id_of(request.scope))
+    request.scope["state"]["told_by_service"] = _told(submission, answers[0])
     response = Response(encoded, status_code=status)
     response.raw_headers = [*headers, *limit, *trace_header(submission, answers[0])]
     return response
+
+
+def _told(submission: Submission, answer: Answer) -> Told:
+    """For our own observer: this request is the postback's step in its click's trace."""
+    if answer.is_taken and not keeps(submission.trace_id):
+        return Told()
+    return Told(submission.trace_id, submission.span_id, submission.door_span_id)
 
 
 async def _report_batch(request: Request, desk: Desk, caller: Principal, items: Any) -> Response:

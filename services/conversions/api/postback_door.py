@@ -26,6 +26,7 @@ from shared.runtime.http_observer import new_request_id
 from shared.runtime.metrics import counter, histogram
 from shared.runtime.problem import Headers, Problem, method_not_allowed, send_problem
 from shared.runtime.strict_route import BODY_BYTES_MAX, read_body
+from shared.runtime.tracing import SPAN_HEADER, keeps, sends_spans, span
 
 POSTBACK_PATH: Final = "/postback"
 ACTOR_KIND: Final = "merchant_postback"
@@ -59,7 +60,7 @@ class PostbackDoor:
                 raise method_not_allowed(["GET", "POST"])
             if not self._desk.is_ready:
                 raise not_now()
-            answer, told = await self._accept(scope, receive, request_id)
+            answer, told = await self._accept(scope, receive, request_id, started)
         except Problem as problem:
             _count(problem.status)
             await send_problem(send, problem, request_id)
@@ -76,7 +77,7 @@ class PostbackDoor:
         _seconds.observe(time.perf_counter() - started)
         failpoint("postback.after_answer")
 
-    async def _accept(self, scope: Scope, receive: Receive, request_id: str) -> tuple[Answer, Headers]:
+    async def _accept(self, scope: Scope, receive: Receive, request_id: str, started: float) -> tuple[Answer, Headers]:
         """The answer, and what to tell the gateway of it."""
         raw, is_too_large = await _read(scope, receive, self._desk)
         now = self._desk.clock.now()
@@ -100,6 +101,29 @@ class PostbackDoor:
         except PostbacksUnavailable:
             raise not_now() from None
         return answers[0], [*limit, *trace_header(submission, answers[0])]
+        if sends_spans():
+            self._make_span(scope, submission, answers[0], started)
+        return answers[0], trace_header(submission, answers[0])
+
+    def _make_span(self, scope: Scope, submission: Submission, answer: Answer, started: float) -> None:
+        """The postback's own span: under the gateway's request where that makes one, else under its click."""
+        if answer.is_taken and not keeps(submission.trace_id):
+            return
+        click_span_id = None if submission.claim is None else submission.claim.trace.span_id
+        has_door = any(name == SPAN_HEADER for name, _ in scope["headers"])
+        span(
+            "postback",
+            trace_id=submission.trace_id,
+            span_id=submission.span_id,
+            parent_id=submission.door_span_id if has_door else click_span_id,
+            seconds=time.perf_counter() - started,
+            kind="server",
+            attributes={
+                "tributary.outcome": answer.outcome.label,
+                "tributary.receipt_id": str(answer.receipt_id),
+                "tributary.duplicate": answer.duplicate,
+            },
+        )
 
     def _submission(
         self, sender: Sender, raw: RawPostback, request_id: str, now: datetime, *, is_too_large: bool

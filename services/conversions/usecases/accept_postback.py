@@ -34,6 +34,7 @@ from services.conversions.usecases.answer import Answer, refusal_answer
 from services.conversions.usecases.count_versions import count_versions
 from services.conversions.usecases.judge_postback import Submission, amount_required
 from services.conversions.usecases.record_changes import outgoing_event, record_changes
+from services.conversions.usecases.tell_changes import trace_first_versions
 from shared.kernel.ids import new_id
 from shared.runtime.database import Session
 
@@ -107,7 +108,10 @@ async def _accept_conversions(session: Session, submissions: Sequence[Submission
         key = _key(submission)
         if key not in firsts:
             firsts[key] = (submission, _first_state(submission, details))
-    created = await insert_first_versions(session, [_first_version(s, c) for s, c in firsts.values()])
+    versions = [_first_version(s, c) for s, c in firsts.values()]
+    created = await insert_first_versions(session, versions)
+    made = zip((s for s, _ in firsts.values()), versions, strict=True)
+    trace_first_versions(session, ((s, version) for s, version in made if version.conversion.id in created))
     answers = {s.arrival.receipt_id: _taken(s, c) for s, c in firsts.values() if c.id in created}
     new = [conversion for _, conversion in firsts.values() if conversion.id in created]
     count_versions(session, new, decided=new)

@@ -14,7 +14,7 @@ from services.conversions.domain.postback import Postback, parse_postback, scree
 from shared.kernel.click_id import Click, ClickFlags, ClickIdInvalid, read_click_id, verify_click_id
 from shared.kernel.errors import InvalidValue
 from shared.kernel.personal_values import Screen
-from shared.kernel.trace import ClickTrace, trace_of_click
+from shared.kernel.trace import ClickTrace, span_id_of, trace_of_click
 
 _CLICK_ID_OUTCOMES: Final = {
     "click_id_malformed": Outcome.CLICK_ID_MALFORMED,
@@ -88,6 +88,16 @@ class Submission:
     def trace_id(self) -> str:
         """The trace of its click; without one it is a trace of its own, under its request's id."""
         return self.arrival.request_id if self.claim is None else self.claim.trace.trace_id
+
+    @property
+    def span_id(self) -> str:
+        """The span of the postback, which what it changes hangs on."""
+        return span_id_of(self.arrival.receipt_id)
+
+    @property
+    def door_span_id(self) -> str:
+        """The span of the gateway's request around it."""
+        return self.arrival.request_id[16:]
 
 
 def refused(arrival: Arrival, outcome: Outcome, fault: FieldFault | None = None) -> Submission:

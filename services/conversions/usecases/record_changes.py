@@ -1,11 +1,11 @@
 """Every version of a conversion leaves here: its row, its line on the trail and its event, together."""
 
 from collections.abc import Sequence
-from functools import partial
 
 from services.conversions.domain.conversion import Change, Conversion
 from services.conversions.storage.conversion_store import insert_versions, update_conversions
 from services.conversions.usecases.count_versions import count_versions
+from services.conversions.usecases.tell_changes import tell_changes
 from shared.contracts.catalogue import MoneyV1
 from shared.contracts.conversions import ConversionChangedV1
 from shared.contracts.events import encode_event
@@ -13,10 +13,8 @@ from shared.contracts.topics import CONVERSIONS
 from shared.kernel.click_id import spell_click_id
 from shared.kernel.ids import new_id
 from shared.kernel.money import Money
-from shared.kernel.trace import trace_id_of_click
-from shared.runtime.database import Session, after_commit
+from shared.runtime.database import Session
 from shared.runtime.outbox import OutgoingEvent, append
-from shared.runtime.tracing import keeps, tell
 
 
 async def record_changes(session: Session, changes: Sequence[Change]) -> None:
@@ -28,7 +26,7 @@ async def record_changes(session: Session, changes: Sequence[Change]) -> None:
         await append(session, [_outgoing(change, event) for change, event in zip(changes, events, strict=True)])
         states = [change.after for change in changes]
         count_versions(session, states, decided=[c.after for c in changes if c.change == "attributed"])
-        _tell_once_committed(session, events)
+        tell_changes(session, events)
 
 
 def outgoing_event(change: Change, *, spelling: str | None = None) -> OutgoingEvent:
@@ -38,25 +36,6 @@ def outgoing_event(change: Change, *, spelling: str | None = None) -> OutgoingEv
 
 def _outgoing(change: Change, event: ConversionChangedV1) -> OutgoingEvent:
     return OutgoingEvent(CONVERSIONS, str(change.after.id).encode("ascii"), event.event_id, encode_event(event))
-
-
-def _tell_once_committed(session: Session, events: Sequence[ConversionChangedV1]) -> None:
-    """A log line for each version of a conversion whose click's trace is kept."""
-    traced = [(trace_id_of_click(event.click_id), event) for event in events if event.click_id is not None]
-    for trace_id, event in [(trace_id, event) for trace_id, event in traced if keeps(trace_id)]:
-        after_commit(
-            session,
-            partial(
-                tell,
-                "conversion_changed",
-                trace_id=trace_id,
-                event_id=str(event.event_id),
-                conversion_id=event.conversion_id,
-                version=event.version,
-                change=event.change,
-                status=event.status,
-            ),
-        )
 
 
 def conversion_changed(change: Change, spelling: str | None = None) -> ConversionChangedV1:

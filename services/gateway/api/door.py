@@ -34,6 +34,7 @@ from shared.runtime.problem import (
     unavailable,
     upstream_timeout,
 )
+from shared.runtime.tracing import SPAN_HEADER, sends_spans
 
 LOCAL: Final = "gateway"
 _NOT_PASSED_ON: Final = frozenset(
@@ -157,6 +158,8 @@ class Door:
         self, scope: Scope, receive: Receive, send: Send, route: Route, key: ApiKey | None, client_address: str
     ) -> None:
         headers = {"X-Forwarded-For": client_address, "X-Request-Id": request_id_of(scope)}
+        if sends_spans():
+            headers[SPAN_HEADER.decode("ascii")] = "1"
         if key is not None:
             headers[PRINCIPAL_HEADER] = self._principal(scope, key, route.owner, client_address)
         await self.upstreams.forward(

@@ -1,6 +1,6 @@
 """What a consumer and a relay see of the log, whichever log it is."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -108,11 +108,15 @@ class EventSource(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What one pass of a publisher did. failure: why rows were left for the next pass, or None."""
+    """What one pass of a publisher did. failure: why rows were left for the next pass, or None.
+
+    payloads: of the events published, given only where spans are made of them.
+    """
 
     handled: int
     parked: int
     failure: Exception | None = None
+    payloads: Sequence[bytes] = ()
 
 
 class Publisher(Protocol):

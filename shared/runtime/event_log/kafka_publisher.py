@@ -15,6 +15,7 @@ from shared.contracts.topics import Topic
 from shared.runtime.event_log.interface import RECORD_BYTES_MAX, Published
 from shared.runtime.failpoint import failpoint
 from shared.runtime.logging import get_logger
+from shared.runtime.tracing import sends_spans
 
 ACK_SECONDS: Final = 10.0
 """How long one batch may wait for its acknowledgement; then its producer is replaced and the batch sent again."""
@@ -135,7 +136,9 @@ class KafkaPublisher:
             elif row.key is None or (row.topic, row.key) not in held_back:
                 sent.append(row.id)
         await _mark(connection, sent, reasons)
-        return Published(handled=len(sent), parked=len(reasons), failure=failure)
+        published = set(sent) if sends_spans() else ()
+        payloads = [row.payload for row in rows if row.id in published]
+        return Published(handled=len(sent), parked=len(reasons), failure=failure, payloads=payloads)
 
     async def prune(self, session: AsyncSession, limit: int) -> int:
         """Delete rows that were sent more than a day ago: Kafka keeps the events."""

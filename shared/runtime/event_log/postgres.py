@@ -21,6 +21,7 @@ from shared.runtime.event_log.interface import (
 )
 from shared.runtime.event_log.positions import Positions
 from shared.runtime.event_log.waiting import IdleWait
+from shared.runtime.tracing import sends_spans
 
 CONTESTED_SECONDS: Final = 0.25
 """How long a worker leaves a partition alone after another worker won it."""
@@ -63,6 +64,12 @@ _STAMP: Final = f"""
     FROM ranked JOIN head USING (topic, partition) WHERE outbox.id = ranked.id
 """  # noqa: S608
 
+# now() is the transaction's: rows of an earlier pass have an earlier one.
+_STAMPED: Final = (
+    "SELECT payload FROM (SELECT payload, published_at FROM outbox WHERE published_at IS NOT NULL"
+    " ORDER BY id DESC LIMIT $1) AS newest WHERE published_at = now()"
+)
+
 _AGES: Final = """
     SELECT outbox.partition, extract(epoch FROM clock_timestamp() - outbox.created_at)::float8 AS age_seconds
     FROM outbox JOIN unnest($2::int[], $3::bigint[]) AS next (partition, next_offset)
@@ -99,7 +106,11 @@ class PostgresPublisher:
         parked = await connection.exec_driver_sql(_PARK, (limit, list(self._topics), RECORD_BYTES_MAX))
         partitions = [topic.partitions for topic in self._topics.values()]
         stamped = await connection.exec_driver_sql(_STAMP, (limit, list(self._topics), partitions, RECORD_BYTES_MAX))
-        return Published(handled=stamped.rowcount, parked=parked.rowcount)
+        payloads: list[bytes] = []
+        if sends_spans():
+            read = await connection.exec_driver_sql(_STAMPED, (stamped.rowcount,))
+            payloads = [row.payload for row in read]
+        return Published(handled=stamped.rowcount, parked=parked.rowcount, payloads=payloads)
 
     async def prune(self, session: AsyncSession, limit: int) -> int:
         """Delete the oldest rows of each partition that are past their topic's retention."""
