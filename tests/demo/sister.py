@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 from typing import cast
 from uuid import uuid4
 
+import httpx
 from tributary_client import Client, models
 
 PATIENCE_SECONDS = 30.0
+SHOPPER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+"""A click made from a server carries the shopper's own user agent; a library's is taken for a robot."""
 
 
 def main(url: str, admin_key: str) -> models.Statement:
@@ -25,7 +28,8 @@ def main(url: str, admin_key: str) -> models.Statement:
         admin.enrol_affiliate({"offer_id": offer["id"], "affiliate_id": affiliate["id"]})
         key = admin.issue_key({"role": "affiliate", "affiliate_id": affiliate["id"], "label": "sister"})["key"]
         token = admin.create_postback_credential(merchant["id"], {"kind": "token"})["secret"]
-    with Client(url, key=key) as earner, Client(url) as shop:
+    shopper = httpx.Client(headers={"User-Agent": SHOPPER})
+    with Client(url, key=key) as earner, Client(url, http=shopper) as shop:
         link = _link(earner, offer["id"])
         print(f"link: {link['url']}")
         click = shop.follow_link(offer["id"], affiliate["id"], sub1="sister", format="json")
