@@ -6,8 +6,8 @@ from typing import Final, Literal, Self
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-TRACE_RATIO_PRODUCTION: Final = 0.01
-"""One in a hundred: enough to follow what is common, and far from the limit of lines a second."""
+TRACE_RATIO_PRODUCTION: Final = 0.001
+"""One in a thousand: enough to follow what is common, without a cost to the redirect that could be measured."""
 
 
 class SettingInvalid(ValueError):

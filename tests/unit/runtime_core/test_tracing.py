@@ -15,9 +15,9 @@ from tests.factories.tracing import keeping_traces, trace_settings
 TRACE_ID = "0" * 24 + "8" * 8
 
 
-def test_every_trace_is_kept_on_one_machine_and_one_in_a_hundred_in_production() -> None:
+def test_every_trace_is_kept_on_one_machine_and_one_in_a_thousand_in_production() -> None:
     assert trace_settings(environment="local").trace_ratio == trace_settings(environment="test").trace_ratio == 1.0
-    assert trace_settings().trace_ratio == 0.01
+    assert trace_settings().trace_ratio == 0.001
     assert trace_settings(trace_sample_ratio=0.0, environment="local").trace_ratio == 0.0
     assert trace_settings(trace_sample_ratio=0.5).trace_ratio == 0.5
 
