@@ -59,7 +59,12 @@ def test_one_trace_has_spans_of_all_four_services_each_under_what_caused_it(
     def spans() -> dict[tuple[str, str], Span]:
         return {(span.service, span.name): span for span in collector.of_trace(trace_id)}
 
-    wait_until(lambda: set(spans()) >= set(PARENTS), SETTLE_SECONDS, "all spans have come")
+    wait_until(
+        lambda: set(spans()) >= set(PARENTS),
+        SETTLE_SECONDS,
+        "all spans have come",
+        last_words=lambda: f"missing: {set(PARENTS) - set(spans())}",
+    )
     found = spans()
     parents = {span.span_id: key for key, span in found.items()}
     assert {key: parents.get(found[key].parent_id) for key in PARENTS} == PARENTS

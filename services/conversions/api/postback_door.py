@@ -100,10 +100,9 @@ class PostbackDoor:
             answers = await self._desk.group.record([submission])
         except PostbacksUnavailable:
             raise not_now() from None
-        return answers[0], [*limit, *trace_header(submission, answers[0])]
         if sends_spans():
             self._make_span(scope, submission, answers[0], started)
-        return answers[0], trace_header(submission, answers[0])
+        return answers[0], [*limit, *trace_header(submission, answers[0])]
 
     def _make_span(self, scope: Scope, submission: Submission, answer: Answer, started: float) -> None:
         """The postback's own span: under the gateway's request where that makes one, else under its click."""
