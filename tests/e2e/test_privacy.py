@@ -111,6 +111,7 @@ def test_nothing_planted_is_kept_without_consent_and_nothing_raw_with_it(private
     never += [shopper.address for shopper in (silent, unsaid, willing)] + ["c0" * 16, "c1" * 16, "4915112345678"]
     never += [f"private/{shopper.mark}" for shopper in (silent, unsaid, willing)]
     assert found(kept, never) == {}
+    tell(kept, never)
     assert f"planted-{unsaid.mark}" in kept["clicks.click"]  # the search does find what is kept
     assert f"plain-{silent.mark}" in kept["commissions.commission"]
     with database_of(private.platform, "clicks") as clicks:
@@ -155,6 +156,7 @@ def test_an_erasure_leaves_nothing_and_the_ledger_as_it_was(private: Network) ->
     allowed = {"log clicks.v1"} if private.platform.broker == "kafka" else set()
     assert set(left) <= allowed
     assert set(after) <= allowed
+    tell(everything(private.platform), personal)
     assert (repeated.body["duplicate"], repeated.body["conversion_id"]) == (True, reported.body["conversion_id"])
     assert another.status == 201
     assert {line: count for line, count in before.items() if line not in ledger(private.platform)} == {}
@@ -214,6 +216,12 @@ def found(kept: dict[str, str], words: Sequence[str]) -> dict[str, list[str]]:
     """Which of the words stand where."""
     hits = {place: [word for word in words if word in text] for place, text in kept.items()}
     return {place: words for place, words in hits.items() if words}
+
+
+def tell(kept: dict[str, str], words: Sequence[str]) -> None:
+    """One line for the scorecard: how many values were searched for, in how many places and characters."""
+    size = sum(len(text) for text in kept.values())
+    print(f"\nT60 searches={len(kept) * len(words)} values={len(words)} places={len(kept)} searched_bytes={size}")
 
 
 def ledger(platform: RunningPlatform) -> dict[str, str]:

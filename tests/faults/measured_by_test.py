@@ -13,7 +13,10 @@ _FIGURE: Final = re.compile(r"([a-z0-9_]+)=([0-9]+(?:\.[0-9]+)?)")
 
 
 async def measured_by(bench: Bench, row_id: str, test: str, *, operations: tuple[str, ...]) -> Measured:
-    """What `test` (a pytest node id) printed as `{row_id} name=number …`; N is the sum of `operations` among them."""
+    """What `test` (a pytest node id, or a file of tests) printed as `{row_id} name=number …`, added up over its lines.
+
+    N is the sum of `operations` among them.
+    """
     bench.say(f"running {test}")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-s", "-p", "no:randomly", test),
@@ -27,8 +30,10 @@ async def measured_by(bench: Bench, row_id: str, test: str, *, operations: tuple
         await process.wait()
         return Measured(0, {}, broken=[f"{test} took longer than {TEST_SECONDS_MAX:.0f} s"])
     lines = said.decode(errors="replace").splitlines()
-    told = next((line for line in lines if line.startswith(f"{row_id} ")), "")
-    figures: dict[str, Figure] = {name: float(number) for name, number in _FIGURE.findall(told)}
+    figures: dict[str, Figure] = {}
+    for line in (line for line in lines if line.startswith(f"{row_id} ")):
+        for name, number in _FIGURE.findall(line):
+            figures[name] = float(figures.get(name, 0)) + float(number)
     n = sum(int(figures.get(name, 0)) for name in operations)
     broken = [line for line in lines if line.startswith("E  ")][:5] if process.returncode else []
     if process.returncode and not broken:
