@@ -157,19 +157,22 @@ def _texts(postback: Postback) -> Iterable[str]:
 
 
 def _screen_items(items: str, screen: Screen) -> str:
-    """Items without personal values: of a list each text alone, of any other text the whole."""
+    """Items without personal values: of a list each value alone; all of another text, or where that is not enough."""
     if personal_kind(items) is None:
         return items
     try:
         listed = json.loads(items)
         screened = [{screen.text(name): _screen_part(part, screen) for name, part in item.items()} for item in listed]
-    except (ValueError, AttributeError, TypeError):
+        kept = json.dumps(screened, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return screen.text(items)
-    return json.dumps(screened, separators=(",", ":"), sort_keys=True, ensure_ascii=False)
+    is_clean = personal_kind(kept) is None and len(kept) <= ITEMS_CHARACTERS_MAX
+    return kept if is_clean else screen.text(items)
 
 
 def _screen_part(part: Any, screen: Screen) -> Any:
-    return screen.text(part) if isinstance(part, str) else part
+    spelling = str(part) if isinstance(part, str | int) else ""
+    return part if personal_kind(spelling) is None else screen.text(spelling)
 
 
 def refused_character(text: str) -> bool:

@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.conversions.domain.postback import Postback, parse_postback, screen_postback
-from shared.kernel.personal_values import Screen
+from services.conversions.domain.postback import ITEMS_CHARACTERS_MAX, Postback, parse_postback, screen_postback
+from shared.kernel.personal_values import Screen, personal_kind
 
 SCREEN = Screen(b"s" * 32)
 MAIL = "jo@mail.example"
@@ -34,6 +35,30 @@ def test_items_keep_what_is_not_personal() -> None:
     assert json.loads(items or "") == [
         {"sku": "a-1", "gift_for": SCREEN.text(MAIL), "amount": "1.50", "quantity": 2},
     ]
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        '[{"a":{"b":"jo@mail.example"}}]',
+        f'[{{"a":["{MAIL}"]}}]',
+        "[" * 3000 + MAIL,
+        "[" * 3000 + f'"{MAIL}"' + "]" * 3000,
+        [{"a": 4111111111111111}],
+    ],
+)
+def test_no_shape_of_items_hides_a_personal_value(items: object) -> None:
+    kept = screened(items=items).items or ""
+
+    assert personal_kind(kept) is None
+    assert "hashed_" in kept
+
+
+def test_items_that_grow_beyond_their_limit_are_kept_as_one_hash() -> None:
+    items = screened(items=[{f"k{n}": f"{n}@b.de" for n in range(9)} for _ in range(50)]).items or ""
+
+    assert len(items) <= ITEMS_CHARACTERS_MAX
+    assert items.startswith("hashed_email_")
 
 
 def test_a_repeat_is_the_same_content_and_another_value_is_not() -> None:

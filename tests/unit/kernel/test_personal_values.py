@@ -1,6 +1,7 @@
 """What looks personal is recognised however it is written, and what is an order number or a label never is."""
 
 import string
+import time
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -26,6 +27,7 @@ WORDS = st.text(string.ascii_lowercase + string.digits, min_size=1, max_size=12)
         ("ip=198.51.100.7", "ip"),
         ("2001:db8::7", "ip"),
         ("fe80::7", "ip"),
+        ("from 2001:db8::7.", "ip"),
         ("+4915112345678", "phone"),
         ("+49 151 1234-5678", "phone"),
         ("+1 (555) 010-0199", "phone"),
@@ -95,3 +97,21 @@ def test_the_same_value_gives_the_same_hash_and_only_under_the_same_key() -> Non
     assert SCREEN.text("jo@mail.example") != Screen(b"t" * 32).text("jo@mail.example")
     assert SCREEN.customer(merchant_id=1, reference="c1") == SCREEN.customer(merchant_id=1, reference="c1")
     assert SCREEN.customer(merchant_id=1, reference="c1") != SCREEN.customer(merchant_id=2, reference="c1")
+
+
+def _seconds(text: str) -> float:
+    def once() -> float:
+        started = time.perf_counter()
+        personal_kind(text)
+        return time.perf_counter() - started
+
+    return min(once() for _ in range(7))
+
+
+@pytest.mark.parametrize(
+    "part", ["%40", "a%40", "a@", "@a", "9", "a:", ":", "f:.", "1.", "+1 ", "(0", "1-", "x" * 30 + ":::", "a.a@"]
+)
+def test_no_text_takes_time_out_of_proportion_to_its_length(part: str) -> None:
+    short = part * (400 // len(part))
+
+    assert _seconds(short * 10 + "@::") < 50 * _seconds(short + "@::")  # out of proportion is 100 times and more
