@@ -88,6 +88,7 @@ async def adjust(
     """Take back a part of an order. Each adjustment_id of an order counts once; the same again changes nothing."""
     requested = Requested(
         adjustment_id=desk_of(request).screen.text(body.adjustment_id),
+        id_as_sent=body.adjustment_id,
         reason_code=parse_reason_code(body.reason_code),
         new_amount=_money(body.new_amount, "new_amount"),
         refund_amount=_money(body.refund_amount, "refund_amount"),

@@ -170,7 +170,7 @@ async def get_conversions(
         affiliate_id=own_or_asked(caller.affiliate_id, affiliate_id),
         status=None if status is None else status.value,
         offer_id=offer_id,
-        order_id=desk_of(request).screen.optional(order_id),
+        order_ids=desk_of(request).spellings(order_id),
         from_at=from_at,
         to_at=to_at,
         before=read_position(cursor),

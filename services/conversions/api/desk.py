@@ -56,6 +56,10 @@ class Desk:
         """True once credentials and catalogue have been read: before, too much would wait or be refused."""
         return self.book.is_ready and self.follower.is_loaded
 
+    def spellings(self, order_id: str | None) -> list[str] | None:
+        """How an order may be recorded: by what stands for it, or, before values were screened, as it is."""
+        return None if order_id is None else [order_id, self.screen.text(order_id)]
+
     def judge(self, fields: Mapping[str, Any], arrival: Arrival) -> Submission:
         """judge_postback with what this process knows."""
         secrets = self.click_keyring.verification_secrets(arrival.received_at)

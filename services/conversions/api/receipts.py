@@ -37,7 +37,7 @@ async def get_receipts(
 ) -> Page[ReceiptAnswer]:
     """Receipts, newest first. authenticated=false: the last hundred that could not prove to be the merchant's."""
     own, before = own_or_asked(caller.merchant_id, merchant_id), read_position(cursor)
-    wanted = ReceiptFilter(own, desk_of(request).screen.optional(order_id), outcome, from_at, to_at, before)
+    wanted = ReceiptFilter(own, desk_of(request).spellings(order_id), outcome, from_at, to_at, before)
     async with database_for(desk_of(request), caller).transaction(tenant=tenant_of(caller)) as session:
         if authenticated:
             rows = await list_receipts(session, wanted, limit)

@@ -5,7 +5,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -40,6 +40,7 @@ class Postback:
     """What a merchant reports. event: None where it said none. amount: of the order, or the part taken back.
 
     click_id: its spelling, unverified. ordered_at: the merchant's own time of the order. items: canonical JSON.
+    as_sent: what it was before it was screened, to be compared with what an earlier version recorded so; never kept.
     """
 
     merchant_id: int
@@ -55,6 +56,7 @@ class Postback:
     items: str | None = None
     subs: Mapping[str, str] | None = None
     is_test: bool = False
+    as_sent: "Postback | None" = field(default=None, repr=False, compare=False)
 
     @property
     def is_adjustment(self) -> bool:
@@ -86,6 +88,17 @@ class Postback:
             sorted(self.subs.items()) if self.subs else [],
         ]
         return hashlib.sha256(orjson.dumps(content)).digest()
+
+    def is_content_of(self, recorded_hash: bytes, *, with_click_id: bool = True) -> bool:
+        """True when `recorded_hash` is of this report: as it is kept now, or as it was before values were screened."""
+        spoken = (self,) if self.as_sent is None else (self, self.as_sent)
+        return any(report.content_hash(with_click_id=with_click_id) == recorded_hash for report in spoken)
+
+    @property
+    def adjustment_ids(self) -> tuple[str, ...]:
+        """The adjustment id, and what it was before it was screened: under one of them it may be recorded."""
+        spoken = (self,) if self.as_sent is None else (self, self.as_sent)
+        return tuple({report.adjustment_id for report in spoken if report.adjustment_id is not None})
 
 
 def parse_postback(fields: Mapping[str, Any], merchant_id: int) -> Postback:
@@ -148,6 +161,7 @@ def screen_postback(postback: Postback, screen: Screen) -> Postback:
         customer_status=customer_status,
         items=items,
         subs=subs,
+        as_sent=postback,
     )
 
 

@@ -27,7 +27,7 @@ class ConversionFilter:
     affiliate_id: int | None = None
     status: str | None = None
     offer_id: int | None = None
-    order_id: str | None = None
+    order_ids: Sequence[str] | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
     before: UUID | None = None
@@ -38,7 +38,7 @@ class ReceiptFilter:
     """Which receipts to list."""
 
     merchant_id: int | None = None
-    order_id: str | None = None
+    order_ids: Sequence[str] | None = None
     outcome: int | None = None
     from_at: datetime | None = None
     to_at: datetime | None = None
@@ -52,7 +52,7 @@ async def list_conversions(session: Session, wanted: ConversionFilter, limit: in
         ("affiliate_id = :affiliate_id", "affiliate_id", wanted.affiliate_id),
         ("status = :status", "status", wanted.status),
         ("offer_id = :offer_id", "offer_id", wanted.offer_id),
-        ("order_id = :order_id", "order_id", wanted.order_id),
+        ("order_id = ANY(:order_ids)", "order_ids", wanted.order_ids),
         ("first_received_at >= :from_at", "from_at", wanted.from_at),
         ("first_received_at < :to_at", "to_at", wanted.to_at),
         ("id < :before", "before", wanted.before),
@@ -79,7 +79,7 @@ async def list_receipts(session: Session, wanted: ReceiptFilter, limit: int) -> 
     """Receipts that match, newest first: one more than `limit` when there are more."""
     conditions = (
         ("merchant_id = :merchant_id", "merchant_id", wanted.merchant_id),
-        ("order_id = :order_id", "order_id", wanted.order_id),
+        ("order_id = ANY(:order_ids)", "order_ids", wanted.order_ids),
         ("outcome = :outcome", "outcome", wanted.outcome),
         ("received_at >= :from_at", "from_at", wanted.from_at),
         ("received_at < :to_at", "to_at", wanted.to_at),

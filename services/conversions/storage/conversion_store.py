@@ -103,6 +103,17 @@ async def lock_by_orders(session: Session, orders: Collection[tuple[int, str]]) 
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 
 
+async def find_orders(session: Session, orders: Collection[tuple[int, str]]) -> set[tuple[int, str]]:
+    """Those of the (merchant, order id) pairs that conversions are recorded under."""
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "SELECT DISTINCT merchant_id, order_id FROM conversion JOIN unnest($1::int[], $2::text[])"
+        " AS given(merchant_id, order_id) USING (merchant_id, order_id)",
+        ([merchant for merchant, _ in orders], [order for _, order in orders]),
+    )
+    return {(row.merchant_id, row.order_id) for row in result}
+
+
 async def lock_by_ids(session: Session, ids: Collection[UUID]) -> list[Conversion]:
     """The conversions with these ids that the session may see, locked until the transaction ends."""
     result = await session.execute(
@@ -112,18 +123,19 @@ async def lock_by_ids(session: Session, ids: Collection[UUID]) -> list[Conversio
 
 
 async def lock_by_order(
-    session: Session, order_id: str, *, event: str | None, merchant_id: int | None
+    session: Session, order_ids: Collection[str], *, event: str | None, merchant_id: int | None
 ) -> list[Conversion]:
-    """At most two of the conversions of one order that the session may see, locked: one is meant, two are too many.
+    """At most two of one order's conversions that the session may see, locked: one is meant, two are too many.
 
-    event: None for any. merchant_id: None for any (staff).
+    order_ids: the ways it may be spelt. event: None for any. merchant_id: None for any (staff).
     """
     result = await session.execute(
         text(
-            "SELECT * FROM conversion WHERE order_id = :order_id AND (CAST(:event AS text) IS NULL OR event = :event)"
+            "SELECT * FROM conversion WHERE order_id = ANY(:order_ids)"
+            " AND (CAST(:event AS text) IS NULL OR event = :event)"
             " AND (CAST(:merchant_id AS int) IS NULL OR merchant_id = :merchant_id) ORDER BY id LIMIT 2 FOR UPDATE"
         ),
-        {"order_id": order_id, "event": event, "merchant_id": merchant_id},
+        {"order_ids": list(order_ids), "event": event, "merchant_id": merchant_id},
     )
     return [rows.read_conversion(dict(row)) for row in result.mappings()]
 

@@ -92,6 +92,17 @@ async def add_erased_customer(session: Session, *, merchant_id: int, customer_id
     )
 
 
+async def put_stand_in(session: Session, *, merchant_id: int, customer_id: str, stand_in: str) -> None:
+    """Conversions recorded before references were replaced get the stand-in, by which the erasure finds them."""
+    await session.execute(
+        text(
+            "UPDATE conversion SET customer_id = :stand_in WHERE merchant_id = :merchant_id"
+            " AND customer_id = :customer_id"
+        ),
+        {"merchant_id": merchant_id, "customer_id": customer_id, "stand_in": stand_in},
+    )
+
+
 async def add_erased_clicks(
     session: Session, erasure_id: UUID, click_ids: Collection[bytes], now: datetime
 ) -> list[bytes]:

@@ -136,15 +136,15 @@ async def insert_accepted_content(session: Session, content: AcceptedContent) ->
 
 
 async def find_adjustment(
-    session: Session, *, merchant_id: int, order_key: str, adjustment_id: str
+    session: Session, *, merchant_id: int, order_key: str, adjustment_ids: Collection[str]
 ) -> Adjustment | None:
-    """The adjustment under its key; the caller holds the lock of the order's conversions."""
+    """The adjustment under one of its ids; the caller holds the lock of the order's conversions."""
     result = await session.execute(
         text(
             "SELECT * FROM adjustment WHERE merchant_id = :merchant_id AND order_key = :order_key"
-            " AND adjustment_id = :adjustment_id"
+            " AND adjustment_id = ANY(:adjustment_ids)"
         ),
-        {"merchant_id": merchant_id, "order_key": order_key, "adjustment_id": adjustment_id},
+        {"merchant_id": merchant_id, "order_key": order_key, "adjustment_ids": list(adjustment_ids)},
     )
     row = result.mappings().first()
     return None if row is None else _read_adjustment(row)

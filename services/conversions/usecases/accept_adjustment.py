@@ -54,10 +54,10 @@ async def _accept(
         session,
         merchant_id=submission.arrival.merchant_id,
         order_key=of_order[0].order_key,
-        adjustment_id=postback.adjustment_id,
+        adjustment_ids=postback.adjustment_ids,
     )
     if known is not None:
-        if known.content_hash == postback.content_hash():
+        if postback.is_content_of(known.content_hash):
             first_receipt = known.receipt_id or receipt_id
             again = Answer(first_receipt, known.outcome, 200, known.conversion_id, known.status, duplicate=True)
             return again, None

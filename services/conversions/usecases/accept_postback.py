@@ -33,6 +33,7 @@ from services.conversions.usecases.accept_adjustment import accept_adjustments
 from services.conversions.usecases.answer import Answer, refusal_answer
 from services.conversions.usecases.count_versions import count_versions
 from services.conversions.usecases.judge_postback import Submission, amount_required
+from services.conversions.usecases.older_spelling import as_recorded
 from services.conversions.usecases.record_changes import outgoing_event, record_changes
 from services.conversions.usecases.tell_changes import trace_first_versions
 from shared.kernel.ids import new_id
@@ -47,6 +48,7 @@ async def accept_postbacks(session: Session, submissions: Sequence[Submission]) 
 
     Runs inside the caller's transaction; nothing may be answered before it commits (I1).
     """
+    submissions = await as_recorded(session, submissions)
     answers: dict[UUID, Answer] = {}
     conversions: list[Submission] = []
     adjustments: list[Submission] = []
@@ -226,11 +228,11 @@ async def _contents_of(session: Session, conversions: Iterable[Conversion]) -> C
 def _answer_again(submission: Submission, conversion: Conversion, contents: Contents) -> Answer | None:
     """The answer this very content got when it was taken; None for other content."""
     assert submission.postback is not None
-    content_hash = submission.postback.content_hash()
-    if content_hash == conversion.content_hash:
+    if submission.postback.is_content_of(conversion.content_hash):
         receipt_id, outcome, status = conversion.first_receipt_id, conversion.first_outcome, conversion.first_status
         return Answer(receipt_id, outcome, 200, conversion.id, status.value, duplicate=True)
-    accepted = contents.get((conversion.id, content_hash))
+    of_conversion = (content for (conversion_id, _), content in contents.items() if conversion_id == conversion.id)
+    accepted = next((c for c in of_conversion if submission.postback.is_content_of(c.content_hash)), None)
     if accepted is None:
         return None
     return Answer(accepted.receipt_id, accepted.outcome, 200, conversion.id, accepted.status, duplicate=True)
@@ -255,7 +257,7 @@ def _adds_only_a_click(submission: Submission, conversion: Conversion) -> bool:
         and claim is not None
         and conversion.status is Status.UNATTRIBUTED
         and conversion.click_id is None
-        and postback.content_hash(with_click_id=False) == conversion.clickless_hash
+        and postback.is_content_of(conversion.clickless_hash, with_click_id=False)
         and claim.click.clicked_at <= conversion.first_received_at
     )
 

@@ -44,12 +44,16 @@ class AdjustmentConflict(TributaryError):
 
 @dataclass(frozen=True, slots=True)
 class Requested:
-    """An adjustment as asked for: exactly one of the two amounts. adjustment_id: the caller's, unique per order."""
+    """An adjustment as asked for: exactly one of the two amounts. adjustment_id: the caller's, unique per order.
+
+    id_as_sent: before it was screened; it may be recorded so. Never kept.
+    """
 
     adjustment_id: str
     reason_code: ReasonCode
     new_amount: Money | None = None
     refund_amount: Money | None = None
+    id_as_sent: str | None = None
 
     def __post_init__(self) -> None:
         if (self.new_amount is None) == (self.refund_amount is None):
@@ -83,7 +87,7 @@ async def adjust_conversion(
         session,
         merchant_id=conversion.merchant_id,
         order_key=conversion.order_key,
-        adjustment_id=requested.adjustment_id,
+        adjustment_ids=[requested.adjustment_id, requested.id_as_sent or requested.adjustment_id],
     )
     if known is not None:
         if known.content_hash != requested.content_hash or known.conversion_id != conversion.id:

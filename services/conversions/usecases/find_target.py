@@ -23,13 +23,14 @@ async def lock_target(
 ) -> Conversion:
     """The conversion meant by `ref`, locked. event: tells the conversions of one order apart.
 
-    screen: gives what stands for an order id that looks personal.
+    screen: gives what stands for an order id that looks personal; one recorded before that is found as it is.
 
     Raises ConversionNotFound; InvalidValue when several are meant.
     """
     if ref.startswith(ORDER_PREFIX):
-        order_id = screen.text(ref.removeprefix(ORDER_PREFIX))
-        found = await lock_by_order(session, order_id, event=event, merchant_id=merchant_id)
+        as_sent = ref.removeprefix(ORDER_PREFIX)
+        order_ids = {as_sent, screen.text(as_sent)}
+        found = await lock_by_order(session, order_ids, event=event, merchant_id=merchant_id)
     else:
         found = await lock_by_ids(session, [_read_id(ref)])
     found = [conversion for conversion in found if event is None or conversion.event == event]
