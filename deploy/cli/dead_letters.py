@@ -93,8 +93,14 @@ def close(
 
 
 async def _close(service: str, dead_letter_id: int, because: str) -> bool:
+    now = SystemClock().now()
     async with database_as(service, "worker") as database, database.transaction() as session:
-        return await close_dead_letter(session, dead_letter_id, because=because, now=SystemClock().now())
+        if not await close_dead_letter(session, dead_letter_id, because=because, now=now):
+            return False
+        before, after = ({"dead_letter_id": dead_letter_id, "closed_at": closed_at} for closed_at in (None, now))
+        act = Act("dead_letter", str(dead_letter_id), state_hash(before), state_hash(after))
+        await record_act(session, Author.operator("tributary dead-letters close"), act, now=now)
+        return True
 
 
 async def _find(service: str, *, consumer: str | None, after: int, limit: int) -> list[DeadLetter]:

@@ -1,12 +1,14 @@
 """`tributary parked`: events that no log could take, to be read and let go again."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, complain, print_json, print_table
 from deploy.cli.place import ServiceArgument, database_as, run
 from shared.contracts.topics import TOPICS
+from shared.runtime.audit import Act, Author, record_act, state_hash
+from shared.runtime.clock import SystemClock
 from shared.runtime.parked import ParkedEvent, list_parked, release_parked
 
 app = typer.Typer(no_args_is_help=True, help="Events that no log could take.")
@@ -45,17 +47,15 @@ def release(
     """Let the relay try one again. Exit 1 when it is not parked, or would undo later state."""
     event = next((found for found in run(_find(service, outbox_id - 1, 1)) if found.outbox_id == outbox_id), None)
     if event is None:
-        complain(
-            f"{service} has no parked event {outbox_id}.", f"`tributary parked list {service}` shows what there is."
-        )
-        raise typer.Exit(EXIT_PROBLEM)
+        _refuse(service, outbox_id)
     if event.overtaken and event.topic in TOPICS and TOPICS[event.topic].compacted:
         complain(
             f"A later state of the same thing is in {event.topic} already: this one would undo it.",
             "Leave it parked; what it said is history.",
         )
         raise typer.Exit(EXIT_PROBLEM)
-    run(_release(service, outbox_id))
+    if not run(_release(service, outbox_id)):
+        _refuse(service, outbox_id)
     typer.echo(f"Let go. If no log takes it, it is back in `tributary parked list {service}`.")
 
 
@@ -66,7 +66,17 @@ async def _find(service: str, after: int, limit: int) -> list[ParkedEvent]:
 
 async def _release(service: str, outbox_id: int) -> bool:
     async with database_as(service, "worker") as database, database.transaction() as session:
-        return await release_parked(session, outbox_id)
+        if not await release_parked(session, outbox_id):
+            return False
+        before, after = (state_hash({"outbox_id": outbox_id, "parked": parked}) for parked in (True, False))
+        act = Act("parked_event", str(outbox_id), before, after)
+        await record_act(session, Author.operator("tributary parked release"), act, now=SystemClock().now())
+        return True
+
+
+def _refuse(service: str, outbox_id: int) -> NoReturn:
+    complain(f"{service} has no parked event {outbox_id}.", f"`tributary parked list {service}` shows what there is.")
+    raise typer.Exit(EXIT_PROBLEM)
 
 
 def _summary(event: ParkedEvent) -> dict[str, Any]:

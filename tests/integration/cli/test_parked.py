@@ -30,9 +30,9 @@ class _Worker:
     def __init__(self, url: str) -> None:
         self._url = url
 
-    def transact(self, act: InSession) -> Any:
+    def transact(self, act: InSession, *, role: str = "gateway_worker") -> Any:
         async def once() -> Any:
-            database = Database(self._url, role="gateway_worker", pool_size=1)
+            database = Database(self._url, role=role, pool_size=1)
             try:
                 async with database.transaction() as session:
                     return await act(session)
@@ -42,13 +42,13 @@ class _Worker:
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             return runner.run(once())
 
-    def ask(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    def ask(self, statement: str, *values: object, role: str = "gateway_worker") -> list[tuple[Any, ...]]:
         async def act(session: Session) -> list[tuple[Any, ...]]:
             connection = await session.connection()
             result = await connection.exec_driver_sql(statement, values)
             return [tuple(row) for row in result] if result.returns_rows else []
 
-        rows: list[tuple[Any, ...]] = self.transact(act)
+        rows: list[tuple[Any, ...]] = self.transact(act, role=role)
         return rows
 
     def append(self, topic: str, key: str, *, parked: str | None = None) -> int:
@@ -63,6 +63,15 @@ class _Worker:
             parked,
         )
         return int(outbox_id)
+
+    def entries(self, action: str) -> list[tuple[Any, ...]]:
+        """Who did it to what, of the entries of `action`, oldest first; the last field: it changed something."""
+        return self.ask(
+            "SELECT role, object_type, object_id, before_hash IS DISTINCT FROM after_hash"
+            " FROM audit_entry WHERE action = $1 ORDER BY number",
+            action,
+            role="gateway_staff",
+        )
 
     def reason(self, outbox_id: int) -> str | None:
         [(reason,)] = self.ask("SELECT parked_reason FROM outbox WHERE id = $1", outbox_id)
@@ -99,6 +108,10 @@ def test_a_parked_event_is_listed_and_let_go(worker: _Worker) -> None:
     assert released.exit_code == 0
     assert worker.reason(outbox_id) is None
     assert _run("parked", "release", "gateway", str(outbox_id)).exit_code == 1
+    entries = worker.entries("tributary parked release")
+    assert [entry for entry in entries if entry[2] == str(outbox_id)] == [
+        ("operator", "parked_event", str(outbox_id), True)
+    ]
 
 
 def test_a_state_that_was_overtaken_is_not_let_go(worker: _Worker) -> None:
@@ -111,6 +124,7 @@ def test_a_state_that_was_overtaken_is_not_let_go(worker: _Worker) -> None:
     assert refused.exit_code == 1
     assert "undo" in refused.stderr
     assert worker.reason(outbox_id) == "unknown topic"
+    assert str(outbox_id) not in [entry[2] for entry in worker.entries("tributary parked release")]
 
 
 def test_a_dead_letter_is_given_up_with_the_reason_and_only_when_asked_to(worker: _Worker) -> None:
@@ -134,3 +148,7 @@ def test_a_dead_letter_is_given_up_with_the_reason_and_only_when_asked_to(worker
     [(reason,)] = worker.ask("SELECT reason FROM dead_letter WHERE id = $1", letter["id"])
     assert reason == "closed by hand: sent by hand; was: not JSON"
     assert _run(*arguments, "--yes").exit_code == 1
+    entries = worker.entries("tributary dead-letters close")
+    assert [entry for entry in entries if entry[2] == str(letter["id"])] == [
+        ("operator", "dead_letter", str(letter["id"]), True)
+    ]
