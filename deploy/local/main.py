@@ -98,6 +98,7 @@ def run_verification(*options: str) -> subprocess.CompletedProcess[str]:
     state = StateFolder.from_environment(checkout_folder())
     url = find_database_url("commissions", state=state, environment=os.environ)
     environment = dict(os.environ) | {"DATABASE_URL_COMMISSIONS": url, "BROKER": "embedded"}  # it reads no log
+    environment.pop("PORT", None)  # the network's: 0, "any", is none that a process knows
     command = [sys.executable, "-m", "services.commissions.verify", "--recompute", *options]
     return subprocess.run(command, check=False, env=environment, text=True)
 

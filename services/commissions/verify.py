@@ -12,11 +12,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from pydantic import ValidationError
+
 from services.commissions.settings import CommissionsSettings
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.recompute_ledger import recompute_ledger
 from services.commissions.usecases.verify_ledger import LedgerBroken, LedgerProof, Progress, in_silence, verify_ledger
 from shared.runtime.database import Database, sqlstate_of
+from shared.runtime.start import explain_settings
 
 STATEMENT_TIMEOUT_MS: Final = 600_000
 """Sums over the whole ledger take longer than a request may."""
@@ -103,6 +106,9 @@ def main(arguments: Sequence[str]) -> int:
         fault = {"proved": False, "row": broken.fault.row, "reason": broken.fault.reason}
         _say(f"ledger broken: {broken}", fault, as_json=as_json)
         return 1
+    except ValidationError as fault:
+        sys.stderr.write(f"the ledger could not be looked at: {explain_settings(fault)}\n")
+        return 2
     except Exception as fault:
         state = sqlstate_of(fault)
         sys.stderr.write(f"the ledger could not be looked at: {type(fault).__name__}{f' ({state})' if state else ''}\n")

@@ -32,7 +32,7 @@ def run_plainly(main: Callable[[], None]) -> None:
     try:
         main()
     except ValidationError as fault:
-        refusal = "; ".join(_setting(error["loc"], error["msg"]) for error in fault.errors(include_input=False))
+        refusal = explain_settings(fault)
     except (SettingInvalid, KeyringInvalid, SchemaBehind) as fault:
         refusal = str(fault)
     else:
@@ -80,6 +80,11 @@ def _newest_revision(service: str) -> str:
     folders = list(spec.submodule_search_locations or []) if spec is not None else []
     names = (path.name for folder in folders for path in Path(folder).iterdir())
     return max(match[1] for name in names if (match := _REVISION_FILE.fullmatch(name)))
+
+
+def explain_settings(fault: ValidationError) -> str:
+    """Which settings cannot be used, and why; never their values."""
+    return "; ".join(_setting(error["loc"], error["msg"]) for error in fault.errors(include_input=False))
 
 
 def _setting(location: tuple[int | str, ...], message: str) -> str:

@@ -16,7 +16,7 @@ from shared.runtime.clock import SystemClock
 from shared.runtime.database import Database
 from shared.runtime.rate_limit.limiter import COUNT_EVERY_SECONDS, LeaseDesk, Limiter
 from shared.runtime.rate_limit.share import LEASE_SECONDS
-from shared.runtime.rate_limit.store import forget_quiet_buckets
+from shared.runtime.rate_limit.store import Ask, forget_quiet_buckets, lease_tokens
 from tests.conftest import TestPostgres
 from tests.integration.gateway.granted import Passed, worst_stretch
 
@@ -53,6 +53,20 @@ async def desks(postgres: TestPostgres) -> AsyncIterator[list[LeaseDesk]]:
         await asyncio.sleep(2 * COUNT_EVERY_SECONDS)  # all have counted all
         assert {each.processes for each in opened} <= {4, 5}, "a process that has just died may still be counted"
         yield opened
+
+
+async def test_one_call_leases_for_many_callers_each_its_own_answer(postgres: TestPostgres) -> None:
+    """Callers who ask in the same moment share a call, and nobody hears what was granted to another one."""
+    names = sorted(f"many-{number}-{uuid4()}" for number in range(12))
+    asks = [Ask(policy="key", caller=name, limit=LIMIT, wanted=number + 1) for number, name in enumerate(names)]
+    database = Database(postgres.url("gateway"), role="gateway_intake", pool_size=1)
+    try:
+        grants = await lease_tokens(database, uuid4(), asks, life_seconds=LEASE_SECONDS)
+    finally:
+        await database.close()
+
+    assert [grant.granted for grant in grants] == [ask.wanted for ask in asks]
+    assert [grant.tokens_left for grant in grants] == [LIMIT.burst - ask.wanted for ask in asks]
 
 
 async def rows(postgres: TestPostgres, caller: str) -> "list[asyncpg.Record]":

@@ -88,6 +88,34 @@ def test_verify_exits_as_the_proof_does(monkeypatch: pytest.MonkeyPatch, exit_co
     assert CliRunner().invoke(app, ["verify", "--json"]).exit_code == exit_code
 
 
+@pytest.mark.parametrize("port", ["0", "any"])
+def test_the_proof_has_no_port_and_minds_none(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], port: str
+) -> None:
+    """`PORT` is the network's, and 0 its word for any: the proof gets as far as the database, here none."""
+    monkeypatch.setenv("DATABASE_URL_COMMISSIONS", "postgresql://someone:pass-word@127.0.0.1:1/commissions")
+    monkeypatch.setenv("PORT", port)
+
+    assert local.run_verification().returncode == 2
+
+    said = capfd.readouterr().err
+    assert said.startswith("the ledger could not be looked at: ")
+    assert "PORT" not in said and "Validation" not in said
+
+
+def test_a_proof_with_a_setting_that_cannot_be_used_names_it_and_not_its_value(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL_COMMISSIONS", "postgresql://someone:pass-word@127.0.0.1:1/commissions")
+    monkeypatch.setenv("LOG_LEVEL", "pass-word")
+
+    assert local.run_verification().returncode == 2
+
+    said = capfd.readouterr().err
+    assert said.startswith("the ledger could not be looked at: LOG_LEVEL: ")
+    assert "pass-word" not in said
+
+
 def test_what_keeps_the_network_from_starting_is_exit_1(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse() -> None:
         raise PlainProblem("Port 8080 is taken.", "Choose another.")
