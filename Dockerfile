@@ -1,5 +1,6 @@
 # One image, one command per role: `docker run tributary services.clicks.main`.
-# Every package is installed by hash from requirements.lock, which also pins the tools of the tests.
+# Every package is installed by hash from deploy/image.lock: requirements.lock without the tools of the tests.
+# `docker run tributary deploy.cli.main doctor` is the operator's command.
 FROM python:3.11.13-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN apt-get update \
@@ -7,11 +8,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 RUN python -m venv /opt/venv
 WORKDIR /src
-COPY requirements.lock ./
-RUN /opt/venv/bin/pip install --require-hashes -r requirements.lock
+COPY deploy/image.lock ./
+RUN /opt/venv/bin/pip install --require-hashes -r image.lock
 COPY services services
 COPY shared shared
 COPY deploy/__init__.py deploy/__init__.py
+COPY deploy/backup deploy/backup
+COPY deploy/cli deploy/cli
+COPY deploy/interface deploy/interface
 COPY deploy/jobs deploy/jobs
 COPY deploy/local deploy/local
 # Compiled here, since the file system of a running container is read-only.

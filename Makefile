@@ -99,6 +99,8 @@ lock: ## Pin every dependency with its hashes (needs uv)
 	@command -v uv >/dev/null || { echo 'Install uv first: https://docs.astral.sh/uv/' >&2; exit 1; }
 	uv pip compile --universal --generate-hashes --python-version 3.11 --extra dev --extra tracing \
 		--no-emit-index-url --no-emit-find-links -o requirements.lock pyproject.toml
+	uv pip compile --universal --generate-hashes --python-version 3.11 --extra tracing --constraint requirements.lock \
+		--no-emit-index-url --no-emit-find-links -o deploy/image.lock pyproject.toml
 
 # Instant when the lock, the project file and the interpreter are those that were installed.
 install:

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 TRACE_RATIO_PRODUCTION: Final = 0.001
-"""One in a thousand: enough to follow what is common, without a cost to the redirect that could be measured."""
+"""One in a thousand: enough to follow what is common, without a measured promise of their cost."""
 
 
 class SettingInvalid(ValueError):

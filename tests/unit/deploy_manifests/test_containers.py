@@ -70,11 +70,24 @@ def test_image_has_pinned_stages_hashes_no_root_and_no_compiler() -> None:
 
     assert len(stages) == 2
     assert all(re.fullmatch(r"python:3\.11\.\d+-slim-\w+", stage) for stage in stages)
-    assert "--require-hashes -r requirements.lock" in DOCKERFILE
+    assert "--require-hashes -r image.lock" in DOCKERFILE
     assert "apt-get" not in FINAL_STAGE
     assert "pip install" not in FINAL_STAGE
     assert re.search(r"^USER 10001:10001$", FINAL_STAGE, re.MULTILINE)
     assert 'ENTRYPOINT ["python", "-m"]' in FINAL_STAGE
+
+
+def _pins(lock: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9_.-]+==[^ ;\\\\]+)", (ROOT / lock).read_text(), re.MULTILINE))
+
+
+def test_image_holds_what_was_tested_and_none_of_what_tests_it() -> None:
+    image, tested = _pins("deploy/image.lock"), _pins("requirements.lock")
+    tools = {"pytest", "mypy", "ruff", "hypothesis", "playwright", "uv", "pip"}
+
+    assert image
+    assert image <= tested
+    assert not {pin.partition("==")[0] for pin in image} & tools
 
 
 def test_image_gets_what_it_copies() -> None:
