@@ -68,6 +68,8 @@ class Door:
             _require_inside(scope, headers)
         key = None if route.is_anonymous else await self._caller_of(scope, client_address, route)
         told = await self.limits.meter(route, key_id=key.key_id if key else None, client_address=client_address)
+        if key is not None:
+            self._require_role(scope, route, key)
         _check_declared_length(headers, route.body_max_bytes)
         answer = _with_headers(send, told) if told else send
         if route.owner == LOCAL:
@@ -105,10 +107,13 @@ class Door:
                 if refusal.status == 401 and spelling is not None:
                     self.denials.note(refused_key(scope, route, spelling, now=self.denials.now))
                 raise
+        return key
+
+    def _require_role(self, scope: Scope, route: Route, key: ApiKey) -> None:
+        """Raises Problem 403, with an entry in the audit chain: hence only for what the key's limit lets through."""
         if key.role not in route.roles:
             self.denials.note(refused_role(scope, route, key, now=self.denials.now))
             raise role_not_allowed()
-        return key
 
     async def _stranger(self, spelling: str | None, client_address: str) -> ApiKey:
         """The key of a caller we do not know yet. Each try counts before it is made, and is forgiven if it succeeds."""

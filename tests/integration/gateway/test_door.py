@@ -292,6 +292,18 @@ async def test_requests_over_the_limit_are_429(postgres: TestPostgres, gateway_f
     assert answers[-1].json()["code"] == "rate_limited"
 
 
+async def test_a_role_that_may_not_counts_against_its_key_too(
+    postgres: TestPostgres, gateway_folder: Path, network: Network
+) -> None:
+    settings = settings_for(postgres, gateway_folder, limit_key_per_second=0.001, limit_key_burst=5)
+    async with served(settings) as (_, http):
+        headers = {"Authorization": f"Bearer {network.affiliate.key}"}
+
+        statuses = [(await http.get("/v1/keys", headers=headers)).status_code for _ in range(7)]
+
+    assert statuses == [403] * 5 + [429] * 2, "each 403 is an entry in the audit chain, which is kept for ever"
+
+
 async def test_a_request_gets_a_fresh_id_whatever_it_brings(admin: GatewayClient) -> None:
     first = await admin.call("GET", "/v1/me", X_Request_Id="mine")
     second = await admin.call("GET", "/v1/me", X_Request_Id="mine")
