@@ -56,6 +56,7 @@ def retention_step(limits: Limits) -> Step:
         aged("idempotency_key", "created_at", KEPT_ANSWERS),
         aged("erased_click", "erased_at", TOMBSTONES),
         aged("erased_customer", "erased_at", TOMBSTONES),
+        aged("erasure", "requested_at", TOMBSTONES),  # with its tombstone gone, asked again it has to be a new one
         forget_letters,
     )
 

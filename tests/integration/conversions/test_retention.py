@@ -12,6 +12,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from services.conversions.storage.retention_store import Limits, retention_step
+from services.conversions.usecases.execute_erasures import execute_erasures
 from shared.kernel.ids import new_id
 from shared.runtime.clock import FileClock
 from tests.conftest import TestPostgres
@@ -163,3 +164,28 @@ async def test_kept_answers_are_kept_thirty_days(late: ConversionsService, tmp_p
     await sweep(late, FileClock(tmp_path / "clock"))
 
     assert [row["key"] for row in await late.rows("SELECT key FROM idempotency_key")] == ["young"]
+
+
+async def test_a_customer_who_comes_back_long_after_an_erasure_is_erased_again(
+    late: ConversionsService, tmp_path: Path
+) -> None:
+    async def erase() -> Any:
+        body = {"merchant_id": MERCHANT, "customer_id": "C-7"}
+        answer = (await late.client.post("/v1/erasures", json=body, headers=late.as_role("admin"))).json()
+        for _ in range(5):
+            async with late.worker.transaction() as session:
+                await execute_erasures(session, FileClock(tmp_path / "clock"))
+        return answer["id"]
+
+    first = await erase()
+    assert await erase() == first
+    (tmp_path / "clock").write_text(f"+{int(LATER.total_seconds())}")
+    await sweep(late, FileClock(tmp_path / "clock"))
+    order = {"order_id": late.order(), "amount": "1.00", "currency": "EUR", "customer_id": "C-7"}
+    recorded = await late.postback(order, "bearer")
+    assert recorded.status_code == 201
+
+    second = await erase()
+
+    assert second != first
+    assert await count(late, "conversion WHERE customer_id IS NOT NULL") == 0
