@@ -79,6 +79,8 @@ def _ask(prometheus: str, what: str, **parameters: str) -> dict[str, Any]:
         with urlopen(f"{prometheus}/{what}?{urlencode(parameters)}", timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
     except HTTPError as refused:
+        if refused.code == 503:  # still starting: no JSON yet
+            raise
         found = json.load(refused)
     return found
 
