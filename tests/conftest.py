@@ -6,8 +6,10 @@ kafka      one broker; skipped where Java 17+ or Maven is missing, unless REQUIR
 broker     either event log, so that a test that takes it runs on both
 """
 
+import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +60,19 @@ class TestPostgres:
         """kill -9 of the server, then start it again; returns when connections are accepted."""
         self.running.kill()
         self.running.start()
+
+    def freeze(self) -> None:
+        """SIGSTOP of the server and every backend: connections stay, no answer comes. `thaw()` ends it."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT; harmless for a server that runs."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self.running.server.process_ids():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def kill_only(self) -> None:
         """kill -9 of the server, and leave it down; `restart()` brings it back."""

@@ -102,15 +102,15 @@ class PostgresServer:
         number may belong to a stranger by now; PostgreSQL would refuse to start because of either.
         """
         deadline = time.monotonic() + ORPHAN_GRACE_SECONDS
-        for number, pid in enumerate(self._leftover_pids()):
+        for number, pid in enumerate(self.process_ids()):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGINT if number == 0 else signal.SIGTERM)
-        while (pids := self._leftover_pids()) and time.monotonic() < deadline:
+        while (pids := self.process_ids()) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        while self._leftover_pids():
+        while self.process_ids():
             time.sleep(POLL_SECONDS)
         (self.home.data / "postmaster.pid").unlink(missing_ok=True)
         for leftover in self.home.sockets.glob(".s.PGSQL.*"):
@@ -162,7 +162,7 @@ class PostgresServer:
             path.chmod(0o600)
             self.home.give_to_server(path)
 
-    def _leftover_pids(self) -> list[int]:
+    def process_ids(self) -> list[int]:
         """Processes of ours whose working folder is the data folder, which is how every PostgreSQL process lives."""
         data = str(self.home.data.resolve())
         found = []

@@ -1,6 +1,7 @@
 """Builds the object graphs of the two clicks processes."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -28,9 +29,11 @@ from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer
 from shared.runtime.database import Database, Session
+from shared.runtime.database_timeout import HOT_STATEMENT_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS
 from shared.runtime.event_log.choice import build_event_source, build_publisher
 from shared.runtime.event_log.kafka_publisher import KafkaBatchPublisher
 from shared.runtime.keyring import Keyring
+from shared.runtime.log_copies import SCAN_TIMEOUT_MS
 from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.privacy_key import read_privacy_key
 from shared.runtime.projection import ProjectionFollower, apply_projection
@@ -67,6 +70,7 @@ class Api:
     outbox: OutboxClickSink
     redirect: RedirectDoor
     intake: Database
+    following: Database
     tenants: Database
     staff: Database
     audit: Database
@@ -77,7 +81,7 @@ class Api:
         if self.kafka is not None:
             await self.kafka.stop()
         await self.outbox.close()
-        for database in (self.intake, self.tenants, self.staff, self.audit):
+        for database in (self.intake, self.following, self.tenants, self.staff, self.audit):
             await database.close()
 
 
@@ -91,13 +95,20 @@ class Worker:
     erasures: Consumer
     missed_erasures: Sweep
     retention: Sweep
-    database: Database
+    databases: tuple[Database, ...]
 
 
 def build_api(settings: ClicksSettings) -> Api:
     """The redirect and the JSON routes. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
     url = settings.database_url("clicks")
-    intake = Database(url, role="clicks_intake", pool_size=INTAKE_CONNECTIONS + 1, name="clicks-intake")
+    intake = Database(  # the outbox keeps its connections in use: one more, so that the pool is never seen full
+        url,
+        role="clicks_intake",
+        pool_size=INTAKE_CONNECTIONS + 1,
+        name="clicks-intake",
+        statement_timeout_ms=HOT_STATEMENT_TIMEOUT_MS,
+    )
+    following = Database(url, role="clicks_intake", pool_size=1, name="clicks-follower")
     catalogue = Catalogue()
     clock = clock_from(settings.clock_file)
     click_keyring = Keyring.load(_required(settings.click_keyring_file, "CLICK_KEYRING_FILE"))
@@ -116,13 +127,14 @@ def build_api(settings: ClicksSettings) -> Api:
         else None
     )
     outbox = OutboxClickSink(intake)
-    audit = Database(url, role="clicks_staff", pool_size=1, name="clicks-audit")
+    reads = partial(Database, url, statement_timeout_ms=READ_STATEMENT_TIMEOUT_MS)
+    audit = reads(role="clicks_staff", pool_size=1, name="clicks-audit")
     recorder = ClickRecorder([outbox] if kafka is None else [KafkaClickSink(kafka), outbox])
     return Api(
         clock=clock,
         catalogue=catalogue,
         follower=ProjectionFollower(
-            intake, CatalogueFeed(catalogue, allow_loopback_http=settings.allows_loopback_http)
+            following, CatalogueFeed(catalogue, allow_loopback_http=settings.allows_loopback_http)
         ),
         click_keyring=click_keyring,
         principal_keyring=principal_keyring,
@@ -137,8 +149,9 @@ def build_api(settings: ClicksSettings) -> Api:
             cookie_is_secure=settings.link_base.startswith("https://"),
         ),
         intake=intake,
-        tenants=Database(url, role="clicks_api", name="clicks-api"),
-        staff=Database(url, role="clicks_staff", pool_size=2, name="clicks-staff"),
+        following=following,
+        tenants=reads(role="clicks_api", name="clicks-api"),
+        staff=reads(role="clicks_staff", pool_size=2, name="clicks-staff"),
         audit=audit,
         denials=DenialLog(audit, _exists, clock),
     )
@@ -146,7 +159,14 @@ def build_api(settings: ClicksSettings) -> Api:
 
 def build_worker(settings: ClicksSettings) -> Worker:
     """The relay, the consumers and the sweeps."""
-    database = Database(settings.database_url("clicks"), role="clicks_worker", pool_size=7, name="clicks-worker")
+    database = Database(settings.database_url("clicks"), role="clicks_worker", pool_size=5, name="clicks-worker")
+    erasing = Database(
+        settings.database_url("clicks"),
+        role="clicks_worker",
+        pool_size=2,
+        name="clicks-erasure",
+        statement_timeout_ms=SCAN_TIMEOUT_MS,
+    )
     clock = clock_from(settings.clock_file)
     return Worker(
         relay=Relay(database=database, publisher=build_publisher(settings), service="clicks"),
@@ -170,7 +190,7 @@ def build_worker(settings: ClicksSettings) -> Worker:
         erasures=Consumer(
             name="clicks.erasures",
             topic=ERASURES,
-            database=database,
+            database=erasing,
             source=build_event_source(settings, ERASURES),
             handler=ErasureHandler(clock),
             clock=clock,
@@ -179,7 +199,7 @@ def build_worker(settings: ClicksSettings) -> Worker:
         missed_erasures=Sweep(
             "missed_erasures",
             erase_missed_clicks,
-            database=database,
+            database=erasing,
             clock=clock,
             every_seconds=ERASE_MISSED_EVERY_SECONDS,
         ),
@@ -190,7 +210,7 @@ def build_worker(settings: ClicksSettings) -> Worker:
             clock=clock,
             every_seconds=settings.retention_every_seconds,
         ),
-        database=database,
+        databases=(database, erasing),
     )
 
 

@@ -32,7 +32,7 @@ def main() -> None:
         "missed_erasures": worker.missed_erasures,
         "retention": worker.retention,
     }
-    run_worker(tasks, health, settings, closing=[worker.database.close])
+    run_worker(tasks, health, settings, closing=[database.close for database in worker.databases])
 
 
 if __name__ == "__main__":

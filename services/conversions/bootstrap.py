@@ -26,6 +26,7 @@ from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.consumer import Consumer, Handler
 from shared.runtime.database import Database
+from shared.runtime.database_timeout import HOT_STATEMENT_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS
 from shared.runtime.event_log.choice import build_event_source, build_publisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
@@ -86,15 +87,12 @@ def build_api(settings: ConversionsSettings) -> Api:
     """The doors. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
     url = settings.database_url("conversions")
     clock = clock_from(settings.clock_file)
-    # One connection each for the groups, the book, the follower, the rejected postbacks, the limits' tokens.
-    intake = Database(url, role="conversions_intake", pool_size=GROUPS_IN_FLIGHT_MAX + 4, name="conversions-intake")
-    tenants = Database(url, role="conversions_api", name="conversions-api")
-    staff = Database(url, role="conversions_staff", pool_size=3, name="conversions-staff")
-    audit = Database(url, role="conversions_staff", pool_size=1, name="conversions-audit")
+    databases = _open_databases(url)
+    intake, tenants, staff, audit, following = databases
     catalogue = Catalogue()
     sealing_keyring = Keyring.load(_required(settings.sealing_keyring_file, "SEALING_KEYRING_FILE"))
     principal_keyring = Keyring.load(_required(settings.principal_keyring_file, "PRINCIPAL_KEYRING_FILE"))
-    follower = ProjectionFollower(intake, CatalogueFeed(catalogue))
+    follower = ProjectionFollower(following, CatalogueFeed(catalogue))
     lease_desk = LeaseDesk(intake)
     per_merchant = Limit(settings.limit_merchant_per_second, settings.limit_merchant_burst)
     desk = Desk(
@@ -119,7 +117,29 @@ def build_api(settings: ConversionsSettings) -> Api:
         lease_desk=lease_desk,
         principal_keyring=principal_keyring,
         principal_verifier=PrincipalVerifier(principal_keyring, audience="conversions"),
-        databases=(intake, tenants, staff, audit),
+        databases=databases,
+    )
+
+
+def _open_databases(url: str) -> tuple[Database, Database, Database, Database, Database]:
+    """Intake, tenants, staff, audit, and the follower's: reading a whole catalogue takes longer than a hot door may."""
+
+    def opened(role: str, name: str, pool_size: int, statement_timeout_ms: int) -> Database:
+        return Database(
+            url,
+            role=f"conversions_{role}",
+            pool_size=pool_size,
+            name=f"conversions-{name}",
+            statement_timeout_ms=statement_timeout_ms,
+        )
+
+    return (
+        # One connection each for the groups, the book, the rejected postbacks, the limits' tokens.
+        opened("intake", "intake", GROUPS_IN_FLIGHT_MAX + 3, HOT_STATEMENT_TIMEOUT_MS),
+        opened("api", "api", 5, READ_STATEMENT_TIMEOUT_MS),
+        opened("staff", "staff", 3, READ_STATEMENT_TIMEOUT_MS),
+        opened("staff", "audit", 1, READ_STATEMENT_TIMEOUT_MS),
+        opened("intake", "follower", 1, STATEMENT_TIMEOUT_MS),
     )
 
 

@@ -1,6 +1,7 @@
 """Builds the object graphs of the two gateway processes."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from shared.kernel.token_bucket import Limit
 from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
 from shared.runtime.database import Database
+from shared.runtime.database_timeout import HOT_STATEMENT_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS
 from shared.runtime.event_log import build_publisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalSigner, PrincipalVerifier
@@ -71,13 +73,20 @@ def build_api(settings: GatewaySettings) -> Api:
         raise SettingInvalid("PRINCIPAL_KEYRING_FILE is not set")
     url = settings.database_url("gateway")
     clock = clock_from(settings.clock_file)
-    intake = Database(url, role="gateway_intake", pool_size=INTAKE_CONNECTIONS, name="gateway-intake")
-    audit = Database(url, role="gateway_staff", pool_size=1, name="gateway-audit")
+    intake = Database(
+        url,
+        role="gateway_intake",
+        pool_size=INTAKE_CONNECTIONS,
+        name="gateway-intake",
+        statement_timeout_ms=HOT_STATEMENT_TIMEOUT_MS,
+    )
+    reads = partial(Database, url, statement_timeout_ms=READ_STATEMENT_TIMEOUT_MS)
+    audit = reads(role="gateway_staff", pool_size=1, name="gateway-audit")
     keyring = Keyring.load(settings.principal_keyring_file)
     lease_desk = LeaseDesk(intake, shares_max=settings.limit_buckets_max)
     wiring = Wiring(
-        staff=Database(url, role="gateway_staff", name="gateway-staff"),
-        tenants=Database(url, role="gateway_api", name="gateway-api"),
+        staff=reads(role="gateway_staff", name="gateway-staff"),
+        tenants=reads(role="gateway_api", name="gateway-api"),
         clock=clock,
         key_desk=KeyDesk(intake, clock),
         allow_loopback_http=settings.allows_loopback_http,

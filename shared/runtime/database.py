@@ -1,5 +1,6 @@
 """PostgreSQL for one role: transactions that commit when the block ends well, and connections that heal."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -8,18 +9,23 @@ from typing import Any, Final
 
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import QueuePool
 
+from shared.runtime.database_timeout import (
+    CONNECT_TIMEOUT_SECONDS,
+    STATEMENT_TIMEOUT_MS,
+    DatabaseUnanswered,
+    command_timeout_seconds,
+    connect,
+    give_up_unanswered,
+)
 from shared.runtime.metrics import Watched, before_rendering, counter, gauge
-
-STATEMENT_TIMEOUT_MS: Final = 30_000
-"""No statement of a door or a consumer needs longer; exports pass their own limit."""
 
 IDLE_TRANSACTION_TIMEOUT_MS: Final = 60_000
 """Longer than the relay's wait for the broker's answer, short enough to free locks of a stopped process."""
 
-CONNECT_TIMEOUT_SECONDS: Final = 5
 POOL_WAIT_SECONDS: Final = 10
 
 _CONNECTION_LOST_SQLSTATES: Final = ("08", "57P01", "57P02", "57P03", "53300")
@@ -55,6 +61,8 @@ class Database:
 
     url: `postgresql://login@/name?host=/socket/folder` or the TCP form. The login must be a member of `role`, which
     every connection takes at its start. Connections are opened when first needed; at most `pool_size` at a time.
+    statement_timeout_ms: the server's limit for one statement; the client's own comes a moment later
+    (database_timeout.py). 0 is no limit, for migrations.
     """
 
     def __init__(
@@ -77,7 +85,9 @@ class Database:
             pool_use_lifo=True,
             hide_parameters=True,
             connect_args={
+                "async_creator_fn": connect,
                 "timeout": CONNECT_TIMEOUT_SECONDS,
+                "command_timeout": command_timeout_seconds(statement_timeout_ms),
                 "server_settings": {
                     "role": role,
                     "application_name": self.name,
@@ -89,6 +99,7 @@ class Database:
             },
         )
         event.listen(self._engine.sync_engine, "checkout", _replace_if_closed)
+        event.listen(self._engine.sync_engine, "handle_error", give_up_unanswered, retval=True)
         self._autocommitting = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         _failures.labels(self.name)  # 0 from the start: a rate sees the first failure too
         _watched.add(self)
@@ -121,10 +132,19 @@ class Database:
                 act()
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for pollers: each statement is its own transaction, in one round trip instead of three."""
-        async with self._healing(), self._autocommitting.connect() as connection:
-            yield connection
+    async def reading(self, *, within_seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """A connection for pollers: each statement is its own transaction, in one round trip instead of three.
+
+        within_seconds: for all of the block; DatabaseUnanswered after that.
+        """
+        async with self._healing():
+            try:
+                async with asyncio.timeout(within_seconds) as limit, self._autocommitting.connect() as connection:
+                    yield connection
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise DatabaseUnanswered("the database did not answer in time") from error
 
     @asynccontextmanager
     async def _healing(self) -> AsyncIterator[None]:
@@ -198,3 +218,9 @@ def is_connection_lost(error: BaseException) -> bool:
             isinstance(error, (InterfaceError, OperationalError)) and not sqlstate_of(error)
         )
     return isinstance(error, (ConnectionError, TimeoutError, OSError))
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True when the database is why, and the same request may be sent again: the connection was lost or did not
+    answer, none was free, or the server gave up on the statement (57014)."""
+    return is_connection_lost(error) or isinstance(error, PoolTimeout) or sqlstate_of(error) == "57014"

@@ -9,12 +9,14 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.kernel.errors import InvalidValue
 from shared.kernel.ids import new_id
-from shared.runtime.database import is_connection_lost
+from shared.runtime.database import is_unavailable
+from shared.runtime.database_timeout import DatabaseUnanswered
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import counter, histogram
 from shared.runtime.problem import Problem, internal_error, problem_of_value, send_problem, unavailable
@@ -27,6 +29,7 @@ CLIENT_GONE_STATUS: Final = 499
 FRAMES_LOGGED_MAX: Final = 12
 _PROBES: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_OUTAGES: Final = (DBAPIError, ConnectionError, DatabaseUnanswered, PoolTimeout)
 _NOTHING_TOLD: Final = Told()
 _log = get_logger(__name__)
 
@@ -124,7 +127,7 @@ class RequestObserver:
 
 def _problem_of_failure(error: Exception) -> Problem:
     """503 when the database went away under the request: the same one may be sent again. Else 500."""
-    is_outage = isinstance(error, (DBAPIError, ConnectionError)) and is_connection_lost(error)
+    is_outage = isinstance(error, _OUTAGES) and is_unavailable(error)
     return unavailable(code="database_unavailable") if is_outage else internal_error()
 
 

@@ -45,7 +45,7 @@ def downgrade(url: str, service: str, revision: str = "base") -> None:
 
 async def migrate(url: str, service: str, *, revision: str = "head", up: bool = True) -> None:
     """Run the migrations of `service` as its `_migrate` role, all of them in one transaction or none."""
-    database = Database(url, role=f"{service}_migrate", pool_size=1, name=f"{service}-migrate")
+    database = Database(url, role=f"{service}_migrate", pool_size=1, name=f"{service}-migrate", statement_timeout_ms=0)
     try:
         async with database.transaction() as session:
             connection = await session.connection()

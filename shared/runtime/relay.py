@@ -7,6 +7,7 @@ from typing import Final
 from shared.runtime.backoff import Outage, pause
 from shared.runtime.consumer_watch import no_word_of_the_log, reaching_the_log
 from shared.runtime.database import Database
+from shared.runtime.database_timeout import POLL_TIMEOUT_SECONDS
 from shared.runtime.event_log.interface import Published, Publisher
 from shared.runtime.event_log.waiting import IdleWait
 from shared.runtime.failpoint import failpoint
@@ -100,7 +101,7 @@ class Relay:
             self._outage.recovered()
 
     async def _has_pending(self) -> bool:
-        async with self._database.reading() as connection:
+        async with self._database.reading(within_seconds=POLL_TIMEOUT_SECONDS) as connection:
             result = await connection.exec_driver_sql(
                 "SELECT extract(epoch FROM clock_timestamp() - created_at)::float8 FROM outbox"
                 " WHERE published_at IS NULL AND parked_reason IS NULL ORDER BY id LIMIT 1"

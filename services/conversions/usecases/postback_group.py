@@ -10,7 +10,7 @@ from services.conversions.usecases.accept_postback import accept_postbacks
 from services.conversions.usecases.answer import Answer
 from services.conversions.usecases.count_versions import count_outcome
 from services.conversions.usecases.judge_postback import Submission
-from shared.runtime.database import Database, is_connection_lost, sqlstate_of
+from shared.runtime.database import Database, is_unavailable, sqlstate_of
 from shared.runtime.failpoint import failpoint
 from shared.runtime.fill import Fill
 from shared.runtime.logging import get_logger
@@ -97,7 +97,7 @@ class PostbackGroup:
         try:
             await self._commit_together(group)
         except Exception as error:
-            if is_connection_lost(error) or len(group) == 1:
+            if is_unavailable(error) or len(group) == 1:
                 _log.warning("postback_group_failed", error=type(error).__name__, sqlstate=sqlstate_of(error))
                 _fail(group)
             else:

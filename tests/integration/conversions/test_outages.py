@@ -84,3 +84,44 @@ async def test_without_a_database_nothing_is_taken_and_credentials_are_still_kno
     assert (down.status_code, down.json()["code"]) == (503, "unavailable")
     assert forged.status_code == 401
     assert after.status_code == 201
+
+
+async def test_postgres_that_hangs_under_load_loses_and_doubles_nothing(
+    conversions: ConversionsService, postgres: TestPostgres
+) -> None:
+    offer_id = await conversions.publish()
+    sales = [
+        {
+            "click_id": conversions.click_id(offer_id=offer_id),
+            "order_id": conversions.order(),
+            "amount": "1",
+            "currency": "EUR",
+        }
+        for _ in range(200)
+    ]
+    refusals: list[int] = []
+
+    async def merchant(mine: list[dict[str, Any]]) -> list[tuple[str, httpx.Response]]:
+        return [(fields["order_id"], await send_until_taken(conversions, fields, refusals)) for fields in mine]
+
+    load = asyncio.gather(*(merchant(sales[start::20]) for start in range(20)))
+    await asyncio.sleep(0.1)
+    postgres.freeze()
+    try:
+        async with asyncio.timeout(60):
+            while not refusals:
+                await asyncio.sleep(0.05)
+    finally:
+        postgres.thaw()
+    answered = await asyncio.wait_for(load, 60)
+
+    await conversions.reconnect()
+    taken = {order: response.json() for of_one in answered for order, response in of_one}
+    rows = await conversions.rows(
+        "SELECT order_id, id FROM conversion WHERE order_id = ANY(:orders)", orders=[s["order_id"] for s in sales]
+    )
+    assert {row["order_id"]: str(row["id"]) for row in rows} == {o: a["conversion_id"] for o, a in taken.items()}
+    assert len(rows) == 200
+    for answer in taken.values():
+        events = await conversions.events_of(answer["conversion_id"])
+        assert [event["version"] for event in events] == [1]
