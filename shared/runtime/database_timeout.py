@@ -44,6 +44,11 @@ class DatabaseUnanswered(TimeoutError):
 class BoundedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg ships no types
     """A connection whose closing has an end."""
 
+    def __del__(self) -> None:
+        """SQLAlchemy lets go of a connection that fails in its first statements without closing it."""
+        if not self._loop.is_closed():
+            self.terminate()
+
     async def close(self, *, timeout: float | None = None) -> None:
         """Say goodbye within `timeout` seconds, CLOSE_TIMEOUT_SECONDS unless told; then the socket is cut."""
         try:
