@@ -95,6 +95,7 @@ class Consumer:
         self._stopping = asyncio.Event()
         self._stop_reason: str | None = None
         self._next_look = 0.0
+        _stopped.labels(name).set(0)
 
     def stop(self) -> None:
         """Finish the batch in hand, commit it, and leave."""

@@ -40,6 +40,7 @@ async def test_open_dead_letters_are_shown(stage: Stage) -> None:
         await until(
             lambda: _is(lambda: _value("dead_letters_open_records", consumer=stage.consumer_name) == 2),
         )
+        assert _value("consumer_stopped_flag", consumer=stage.consumer_name) == 0, "said before it ever stops"
 
 
 async def test_what_waits_and_what_is_parked_in_the_outbox_is_shown(stage: Stage) -> None:
