@@ -69,7 +69,7 @@ class Screen:
     def text(self, text: str) -> str:
         """`text`, or `hashed_{kind}_{24 hexadecimal digits}` where it holds a personal value."""
         kind = personal_kind(text)
-        return text if kind is None else f"hashed_{kind}_{self._digest('value', text.strip().lower())}"
+        return text if kind is None else f"hashed_{kind}_{self._digest('value', text.strip())}"
 
     def optional(self, text: str | None) -> str | None:
         """The same, None for None."""

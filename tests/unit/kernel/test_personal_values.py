@@ -93,7 +93,7 @@ def test_anything_at_all_is_judged_and_never_judged_twice(text: str) -> None:
 
 
 def test_the_same_value_gives_the_same_hash_and_only_under_the_same_key() -> None:
-    assert SCREEN.text("jo@mail.example") == SCREEN.text("JO@mail.example ")
+    assert SCREEN.text("jo@mail.example") == SCREEN.text("jo@mail.example ")
     assert SCREEN.text("jo@mail.example") != Screen(b"t" * 32).text("jo@mail.example")
     assert SCREEN.customer(merchant_id=1, reference="c1") == SCREEN.customer(merchant_id=1, reference="c1")
     assert SCREEN.customer(merchant_id=1, reference="c1") != SCREEN.customer(merchant_id=2, reference="c1")
@@ -115,3 +115,8 @@ def test_no_text_takes_time_out_of_proportion_to_its_length(part: str) -> None:
     short = part * (400 // len(part))
 
     assert _seconds(short * 10 + "@::") < 50 * _seconds(short + "@::")  # out of proportion is 100 times and more
+
+
+def test_references_that_differ_in_case_stay_two() -> None:
+    """Order ids tell capitals apart: taking two orders for one would pay for one of them only."""
+    assert SCREEN.text("Jo@mail.example-1") != SCREEN.text("jo@mail.example-1")
