@@ -100,7 +100,8 @@ def test_the_proof_has_no_port_and_minds_none(
 
     said = capfd.readouterr().err
     assert said.startswith("the ledger could not be looked at: ")
-    assert "PORT" not in said and "Validation" not in said
+    assert "PORT" not in said
+    assert "Validation" not in said
 
 
 def test_a_proof_with_a_setting_that_cannot_be_used_names_it_and_not_its_value(
