@@ -13,6 +13,7 @@ from typing import Any
 import kubernetes_validate
 
 from deploy.local.roles import ROLES
+from services.gateway.domain.routes import EXPORT_DEADLINE_SECONDS
 from shared.contracts.topics import TOPICS
 from tests.unit.deploy_manifests.backup_policies import backup_faults
 
@@ -313,6 +314,9 @@ def _ingress(overlay: list[Manifest]) -> Iterator[str]:
         for limit in ("proxy-body-size", "proxy-connect-timeout", "proxy-read-timeout", "proxy-send-timeout"):
             if f"nginx.ingress.kubernetes.io/{limit}" not in notes:
                 yield f"no {limit}"
+        longest = float(notes.get("nginx.ingress.kubernetes.io/proxy-read-timeout", 0))
+        if longest <= EXPORT_DEADLINE_SECONDS:
+            yield "a long statement is cut off at the ingress"
         for rule in ingress["spec"]["rules"]:
             for path in rule["http"]["paths"]:
                 found[path["path"]] = path["backend"]["service"]["name"]

@@ -187,6 +187,9 @@ KIND_BREAKAGES: dict[str, dict[str, Breakage]] = {
     },
     "Ingress": {
         "no body limit": lambda m: m["metadata"]["annotations"].pop("nginx.ingress.kubernetes.io/proxy-body-size"),
+        "exports cut off": lambda m: m["metadata"]["annotations"].update(
+            {"nginx.ingress.kubernetes.io/proxy-read-timeout": "30"}
+        ),
         "another service": lambda m: m["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"].update(name="x"),
     },
     "KafkaTopic": {
