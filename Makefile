@@ -119,4 +119,7 @@ install:
 	echo 'Installing what requirements.lock pins …'; \
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock \
 	&& $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . \
-	&& printf '%s\n' "$$want" > $(VENV)/installed
+	&& printf '%s\n' "$$want" > $(VENV)/installed \
+	|| { echo 'Tributary could not be installed: pip says why above. Without a connection, mend that. Where it tried' \
+		'to build a package, this machine has no ready one: install a C compiler and the headers of Python (Debian:' \
+		'build-essential python3-dev). Then the same make again.' >&2; exit 1; }
