@@ -13,7 +13,8 @@ from shared.contracts.topics import TOPICS
 from shared.runtime.migrations import newest_revision
 from tests.conftest import TestKafka, TestPostgres
 
-SERVICE = "clicks"
+SERVICE, NEWER = "clicks", "gateway"
+"""Apart, so that neither test finds what the other did."""
 
 
 def _run(*arguments: str) -> Result:
@@ -55,13 +56,13 @@ def test_what_is_missing_is_told_then_done_and_then_nothing_is_missing(empty: Te
 
 
 def test_a_database_of_a_newer_version_is_left_alone_with_a_plain_message(empty: TestPostgres) -> None:
-    assert _run("migrate", SERVICE).exit_code == 0
-    url = empty.admin_url(f"tributary_{SERVICE}")
+    assert _run("migrate", NEWER).exit_code == 0
+    url = empty.admin_url(f"tributary_{NEWER}")
     _execute(url, "UPDATE alembic_version SET version_num = '9999'")
     try:
-        refused, checked = _run("migrate", SERVICE), _run("migrate", SERVICE, "--check", "--json")
+        refused, checked = _run("migrate", NEWER), _run("migrate", NEWER, "--check", "--json")
     finally:
-        _execute(url, f"UPDATE alembic_version SET version_num = '{newest_revision(SERVICE)}'")
+        _execute(url, f"UPDATE alembic_version SET version_num = '{newest_revision(NEWER)}'")
 
     assert refused.exit_code == 2
     assert "does not know" in refused.stderr
