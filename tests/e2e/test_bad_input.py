@@ -174,6 +174,12 @@ def test_click_ids_that_prove_nothing_are_refused_with_their_own_outcomes(scene:
 def test_clicks_too_recent_and_too_old_are_recorded_as_rejected(scene: Scene) -> None:
     offer_id = scene.network.offer(scene.merchant, window={"min_seconds": 1, "max_seconds": 2})
     link = scene.network.enrol(offer_id, scene.affiliate)
+    first = {"click_id": click_id_in(scene.network.shopper.click(link).location), "order_id": "first", "test": "1"}
+    wait_until(
+        lambda: scene.merchant.postback(**first, amount="1.00", currency="EUR").body["status"] != "waiting",
+        30,
+        "conversions knows the offer",
+    )
     old = click_id_in(scene.network.shopper.click(link).location)
     clicked_at = time.monotonic()
     recent = click_id_in(scene.network.shopper.click(link).location)

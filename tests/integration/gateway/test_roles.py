@@ -25,7 +25,6 @@ async def callers(postgres: TestPostgres, gateway_folder: Path) -> AsyncIterator
             clicks_url=upstream,
             conversions_url=upstream,
             commissions_url=upstream,
-            limit_failure_burst=100_000,
         )
         async with gateway(settings) as admin:
             network: Network = await small_network(admin)
