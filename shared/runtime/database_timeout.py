@@ -45,7 +45,7 @@ class BoundedConnection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg sh
     """A connection whose closing has an end."""
 
     def __del__(self) -> None:
-        """SQLAlchemy lets go of a connection that fails in its first statements without closing it."""
+        """One that nobody closed gives its socket back: seen where a server went down under a first statement."""
         if not self._loop.is_closed():
             self.terminate()
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -90,8 +91,13 @@ def test_a_retired_key_is_needed_no_more_and_opens_nothing(platform: RunningPlat
 
     wait_until(lambda: _probe(merchant) == 200, 60, "the secret sealed anew opens after a restart")
     rotate(platform, "click", retired=click)
-    sale = {"click_id": click_id, "order_id": "too-late", "amount": "10.00", "currency": "EUR"}
-    wait_until(lambda: merchant.postback(**sale).status == 404, 100, "a click of the ended key verifies no more")
+    # A new order each time: one taken before the service has seen its keyring change stays taken.
+    sale = {"click_id": click_id, "amount": "10.00", "currency": "EUR"}
+    wait_until(
+        lambda: merchant.postback(**sale, order_id=uuid4().hex).status == 404,
+        100,
+        "a click of the ended key verifies no more",
+    )
 
 
 def rotate(

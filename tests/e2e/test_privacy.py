@@ -63,10 +63,22 @@ class Shopper:
         return Client(network.platform.public_url).send("GET", f"{path}?{extra}", headers=sent)
 
 
-@pytest.fixture(scope="module", params=["embedded", pytest.param("kafka", marks=pytest.mark.kafka)])
+BOTH_LOGS = ["embedded", pytest.param("kafka", marks=pytest.mark.kafka)]
+
+
+@pytest.fixture(scope="module", params=BOTH_LOGS)
 def private(request: pytest.FixtureRequest) -> Iterator[Network]:
-    """A platform of this module's own, behind a proxy it trusts, with a clock that can be set."""
-    broker = request.param
+    """A platform of this module's own, behind a proxy it trusts."""
+    yield from _running(request.param)
+
+
+@pytest.fixture(params=BOTH_LOGS)
+def ageing(request: pytest.FixtureRequest) -> Iterator[Network]:
+    """One whose clock is set: nobody else can use it afterwards."""
+    yield from _running(request.param)
+
+
+def _running(broker: str) -> Iterator[Network]:
     if broker == "kafka":
         require_kafka_or_skip()
     home = Path(tempfile.mkdtemp(prefix="tributary-private-"))
@@ -105,6 +117,7 @@ def test_nothing_planted_is_kept_without_consent_and_nothing_raw_with_it(private
     merchant.postback(order_id=mail, amount="10.00", currency="EUR", token="wrong")
     wait_until(lambda: _is_pending(affiliate.api, "1.00"), SETTLE_SECONDS, "it is credited")
     wait_until(lambda: _clicks_of(affiliate.api) == 5, SETTLE_SECONDS, "the clicks are logged")
+    wait_until(lambda: _is_labelled(affiliate.api, f"plain-{silent.mark}"), SETTLE_SECONDS, "labels follow the credit")
 
     kept = everything(private.platform)
     never = [mail, customer, f"g{silent.mark}", f"h{silent.mark}", f"planted-{silent.mark}", cookie]
@@ -162,11 +175,11 @@ def test_an_erasure_leaves_nothing_and_the_ledger_as_it_was(private: Network) ->
     assert {line: count for line, count in before.items() if line not in ledger(private.platform)} == {}
 
 
-def test_clicks_and_receipts_expire_and_a_late_refund_is_settled(private: Network) -> None:
-    platform = private.platform
-    merchant, affiliate = private.merchant(), private.affiliate()
-    link = private.enrol(private.offer(merchant), affiliate)
-    click_id = click_id_in(private.shopper.click(link, sub1="kept").location)
+def test_clicks_and_receipts_expire_and_a_late_refund_is_settled(ageing: Network) -> None:
+    platform = ageing.platform
+    merchant, affiliate = ageing.merchant(), ageing.affiliate()
+    link = ageing.enrol(ageing.offer(merchant), affiliate)
+    click_id = click_id_in(ageing.shopper.click(link, sub1="kept").location)
     order = {"click_id": click_id, "order_id": uuid4().hex, "amount": "50.00", "currency": "EUR"}
     first = merchant.postback(**order).body
     wait_until(lambda: _is_pending(affiliate.api, "5.00"), SETTLE_SECONDS, "it is credited")
@@ -294,6 +307,10 @@ def _has_rows(database: OpenDatabase, query: str, rows: list[tuple[Any, ...]]) -
 def _is_pending(api: Client, amount: str) -> bool:
     items = api.get("/v1/balance").body["items"]
     return bool(items) and items[0]["pending"]["amount"] == amount
+
+
+def _is_labelled(api: Client, label: str) -> bool:
+    return label in api.get("/v1/commissions").text
 
 
 def _clicks_of(api: Client) -> int:

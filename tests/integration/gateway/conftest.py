@@ -85,6 +85,7 @@ def settings_for(postgres: TestPostgres, folder: Path, **changes: Any) -> Gatewa
             "database_url_gateway": postgres.migrate("gateway"),
             "principal_keyring_file": keyring,
             "bootstrap_admin_key_file": admin_key,
+            # A real process beside us, with the limit of ten, leaves ten in the bucket: it has to fill at once.
             "limit_failure_per_second": 100_000,
             "limit_failure_burst": 100_000,  # all gateways of a run share the buckets, by `folder`'s keyring
             **changes,
