@@ -145,8 +145,9 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             "copy": "payload",
             "none": "conversion_id version commission_id merchant_id affiliate_id event_id change status reason_code"
             " net_before_minor net_after_minor commission_before_minor commission_after_minor margin_before_minor"
-            " margin_after_minor currency transaction_ids occurred_at",
+            " margin_after_minor currency transaction_ids occurred_at decisions",
         },
+        "finance_act": {"none": "act_id kind inputs actor occurred_at reason_code transaction_ids"},
         "ledger_entry": {
             "none": "transaction_id n account merchant_id affiliate_id currency amount_minor payable_at xid"
         },
@@ -165,7 +166,7 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
 EVENT: Final = "event_id occurred_at schema_version"
 EVENTS: Final[Mapping[str, Classes]] = {
     "merchant_changed": {"business": "name", "none": f"{EVENT} merchant_id status"},
-    "affiliate_changed": {"business": "name", "none": f"{EVENT} affiliate_id status"},
+    "affiliate_changed": {"business": "name", "none": f"{EVENT} affiliate_id status groups referred_by"},
     "offer_changed": {
         "business": "name fallback_url",
         "none": f"{EVENT} offer_id merchant_id status current_version",
@@ -173,7 +174,7 @@ EVENTS: Final[Mapping[str, Classes]] = {
     "offer_version_published": {
         "business": "landing_template allowed_hosts click_id_parameter referrer_policy terms",
         "none": f"{EVENT} offer_id version merchant_id window_min_seconds window_max_seconds late_hours validation_days"
-        " hold_days",
+        " hold_days caps pays_in",
     },
     "enrolment_changed": {"none": f"{EVENT} offer_id affiliate_id merchant_id intervals"},
     "click_recorded": {
@@ -184,17 +185,20 @@ EVENTS: Final[Mapping[str, Classes]] = {
     },
     "conversion_changed": {
         "pseudonym": "click_id",
-        "label": "order_id adjustment_id subs aff_click_id source creative",
+        "label": "order_id adjustment_id subs aff_click_id source creative coupon items customer_status",
         "none": f"{EVENT} conversion_id version change status merchant_id conversion_event first_received_at offer_id"
         " offer_version affiliate_id clicked_at attributed_by order_amount net_amount ordered_at outcome_code"
-        " reason_code",
+        " reason_code country tax shipping discount customer_first_at quantity",
     },
     "commission_posted": {
         "pseudonym": "click_id",
         "label": "order_id subs aff_click_id",
         "none": f"{EVENT} transaction_id kind commission_id conversion_id conversion_version affiliate_id merchant_id"
         " offer_id offer_version status term commission_before commission_after margin_before margin_after booked_at"
-        " block_number net_before net_after payable_at reason_code",
+        " block_number net_before net_after payable_at reason_code decisions",
+    },
+    "finance_act_posted": {
+        "none": f"{EVENT} act_id kind inputs actor transaction_ids booked_at block_number reason_code"
     },
     "erasure_requested": {"pseudonym": "click_id", "none": f"{EVENT} erasure_id"},
     "click_erased": {"pseudonym": "click_id", "none": f"{EVENT} erasure_id"},

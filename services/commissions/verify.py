@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from services.commissions.settings import CommissionsSettings
 from services.commissions.usecases.find_offer_versions import OfferVersions
-from services.commissions.usecases.recompute_ledger import recompute_ledger
+from services.commissions.usecases.recompute_ledger import recompute_acts, recompute_ledger
 from services.commissions.usecases.verify_ledger import LedgerBroken, LedgerProof, Progress, in_silence, verify_ledger
 from shared.runtime.database import Database, sqlstate_of
 from shared.runtime.start import explain_settings
@@ -30,15 +30,18 @@ PROGRESS_EVERY_SECONDS: Final = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was proved. repriced: versions that came to the same again; None where that was not asked for."""
+    """What was proved. repriced, acts: versions and finance acts that came to the same again; None: not asked for."""
 
     proof: LedgerProof
     repriced: int | None
+    acts: int | None = None
 
     def __str__(self) -> str:
         proof = self.proof
         line = f"ledger proved: {proof.blocks} blocks, {proof.transactions} transactions, {proof.entries} entries"
-        return line if self.repriced is None else f"{line}; {self.repriced} versions repriced from their inputs"
+        if self.repriced is None:
+            return line
+        return f"{line}; {self.repriced} versions repriced and {self.acts} finance acts recomputed from their inputs"
 
 
 class _Line:
@@ -75,7 +78,8 @@ async def verify(database: Database, *, recompute: bool, line: _Line | None = No
         if not recompute:
             return Verification(proof, None)
         repriced = await recompute_ledger(session, OfferVersions(), progress.of("repricing version"))
-    return Verification(proof, repriced)
+        acts = await recompute_acts(session, progress.of("recomputing finance act"))
+    return Verification(proof, repriced, acts)
 
 
 async def _run(settings: CommissionsSettings, *, recompute: bool) -> Verification:
@@ -113,7 +117,9 @@ def main(arguments: Sequence[str]) -> int:
         state = sqlstate_of(fault)
         sys.stderr.write(f"the ledger could not be looked at: {type(fault).__name__}{f' ({state})' if state else ''}\n")
         return 2
-    _say(str(done), {"proved": True, **asdict(done.proof), "repriced": done.repriced}, as_json=as_json)
+    _say(
+        str(done), {"proved": True, **asdict(done.proof), "repriced": done.repriced, "acts": done.acts}, as_json=as_json
+    )
     return 0
 
 

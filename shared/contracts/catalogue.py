@@ -18,21 +18,128 @@ class MoneyV1(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
 
 
+class RateV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is paid where it applies: a share of the base, a fixed amount, or both together.
+
+    rate_percent: of the base, exact decimal as text. flat_amount: a conversion, or a click of a bundle, in the terms'
+    currency. margin_percent, margin_amount: the network's; None: as the term says.
+    """
+
+    rate_percent: str | None = None
+    flat_amount: MoneyV1 | None = None
+    margin_percent: str | None = None
+    margin_amount: MoneyV1 | None = None
+
+
+class ConditionV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that must hold. values: any one of them for `in`, none of them for `not_in`, exactly one otherwise.
+
+    fact: of the conversion (`coupon`, `customer_status`, `country`, `order_amount`), of its click (`sub1`…`sub10`,
+    `source`), or of one line of the order (`category`, `sku`). at_least, below: order amounts, decimal text, in the
+    term's currency; below excludes its value.
+    """
+
+    fact: str
+    holds: Literal["in", "not_in", "at_least", "below"]
+    values: list[str]
+
+
+class RuleV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rate of its own where all of its conditions hold. rank: 1 is asked first; the first that holds decides.
+
+    A rule with a condition on `category` or `sku` prices the lines of the order for which it holds; any other one
+    prices the order.
+    """
+
+    rank: int
+    name: str
+    conditions: list[ConditionV1]
+    pays: RateV1
+
+
+class TierV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """From this much in the period on. from_count: conversions. from_amount: of the measure, by `TiersV1.measure`."""
+
+    pays: RateV1
+    from_count: int | None = None
+    from_amount: MoneyV1 | None = None
+
+
+class TiersV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Rates by what the affiliate achieves for the offer in a UTC month; provisional until the period closes.
+
+    step: the highest level reached counts for everything. marginal: each level counts for what lies in it. The first
+    tier begins at zero.
+    """
+
+    measure: Literal["conversions", "revenue"]
+    mode: Literal["step", "marginal"]
+    tiers: list[TierV1]
+
+
+class OverrideV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Another rate for one affiliate, or for the members of a group at the time of the click. Exactly one is named.
+
+    An affiliate's own override is asked first, then the groups' in the order in which they stand.
+    """
+
+    pays: RateV1
+    affiliate_id: int | None = None
+    group: str | None = None
+    rules: list[RuleV1] = []
+
+
+class ReferralV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A second level: what the affiliate that brought this affiliate earns on top, charged to the merchant."""
+
+    rate_percent: str
+    of: Literal["sale", "commission"]
+
+
 class TermV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one event of an offer pays.
 
-    event: the postback's event, such as `sale`, `lead`, `install`.
+    event: the postback's event, such as `sale`, `lead`, `install`; `click` for valid clicks.
     kind `percentage`: rate_percent of the net order to the affiliate and margin_percent of it to the network, in the
     order's currency; both exact decimals as text. kind `flat`: flat_amount to the affiliate and margin_amount to the
-    network, in the terms' currency.
+    network, in the terms' currency. kind `combined`: both together, in one currency.
+    margin_mode: `of_order`: margin_percent of the base. `of_commission`: the network keeps margin_percent of what the
+    rate comes to, the affiliate gets the rest. `on_top`: margin_percent of the commission, charged beside it.
+    excludes: parts of the order that are no base of a percentage. recurring_months: later orders of a customer count
+    for this many months from the first (0: for life; None: only orders with a click count).
+    Order of asking: override, then rules by rank, then tiers, then the term's own rate.
     """
 
     event: str
-    kind: Literal["percentage", "flat"]
+    kind: Literal["percentage", "flat", "combined"]
     rate_percent: str | None = None
     margin_percent: str | None = None
     flat_amount: MoneyV1 | None = None
     margin_amount: MoneyV1 | None = None
+    margin_mode: Literal["of_order", "of_commission", "on_top"] = "of_order"
+    excludes: list[Literal["tax", "shipping", "discount"]] = []
+    rules: list[RuleV1] = []
+    tiers: TiersV1 | None = None
+    overrides: list[OverrideV1] = []
+    referral: ReferralV1 | None = None
+    recurring_months: int | None = None
+    may_exceed_order: bool = False
+
+
+class CapV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A limit on what an offer version credits; what is over it is recorded as `over_cap`.
+
+    scope: of the whole offer or of each affiliate. period: UTC day, UTC month, or for ever. Exactly one of amount
+    (commission and margin together, what the merchant pays) and count (conversions) is set. event: None for all.
+    name: unique in the offer; what versions of an offer call the same is one cap.
+    """
+
+    name: str
+    scope: Literal["offer", "affiliate"]
+    period: Literal["day", "month", "total"]
+    amount: MoneyV1 | None = None
+    count: int | None = None
+    event: str | None = None
 
 
 class MerchantChangedV1(Event, frozen=True, kw_only=True, tag="merchant_changed"):
@@ -43,12 +150,21 @@ class MerchantChangedV1(Event, frozen=True, kw_only=True, tag="merchant_changed"
     status: Literal["active", "suspended"]
 
 
-class AffiliateChangedV1(Event, frozen=True, kw_only=True, tag="affiliate_changed"):
-    """Key `affiliate:{id}`."""
+class IntervalV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Half-open `[start_at, end_at)`; end_at None: open."""
+
+    start_at: datetime
+    end_at: datetime | None = None
+
+
+class AffiliateChangedV1(Event, frozen=True, kw_only=True, tag="affiliate_changed", omit_defaults=True):
+    """Key `affiliate:{id}`. groups: by name, when the affiliate was in them. referred_by: who brought it, for good."""
 
     affiliate_id: int
     name: str
     status: Literal["active", "suspended"]
+    groups: dict[str, list[IntervalV1]] = {}
+    referred_by: int | None = None
 
 
 class OfferChangedV1(Event, frozen=True, kw_only=True, tag="offer_changed"):
@@ -68,7 +184,9 @@ class OfferVersionPublishedV1(Event, frozen=True, kw_only=True, tag="offer_versi
     landing_template: https URL with macros after its fixed host. allowed_hosts: of deep links, exact names.
     window_min_seconds, window_max_seconds: age of a click that converts, both inclusive. late_hours: how late a
     batch may report. validation_days: pending to approved. hold_days: approved to payable.
-    click_id_parameter: query parameter that carries the click ID where no macro does.
+    click_id_parameter: query parameter that carries the click ID where no macro does. caps: limits on its credits.
+    pays_in: the currency of every commission on it, None for the order's own; an order in another one is converted
+    at a stored rate.
     """
 
     offer_id: int
@@ -84,13 +202,8 @@ class OfferVersionPublishedV1(Event, frozen=True, kw_only=True, tag="offer_versi
     hold_days: int = 0
     click_id_parameter: str = "click_id"
     referrer_policy: str = "no-referrer-when-downgrade"
-
-
-class IntervalV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Half-open `[start_at, end_at)`; end_at None: open."""
-
-    start_at: datetime
-    end_at: datetime | None = None
+    caps: list[CapV1] = []
+    pays_in: str | None = None
 
 
 class EnrolmentChangedV1(Event, frozen=True, kw_only=True, tag="enrolment_changed"):

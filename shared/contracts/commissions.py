@@ -1,10 +1,56 @@
 """commissions.v1: every posting to the ledger, with the inputs that priced it. Kept for ever."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
+
+import msgspec
 
 from shared.contracts.catalogue import MoneyV1, TermV1
 from shared.contracts.events import Event, EventDecoder
+
+PostingKindV1 = Literal["accrual", "approval", "adjustment", "reversal"]
+PostedStatusV1 = Literal["accrued", "approved", "reversed"]
+
+
+class RateUsedV1(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange rate of one credit, frozen. rate: one unit of `base` in units of `quote`, exact decimal as text.
+
+    source: such as `ecb`. as_of: the day it was published for, `YYYY-MM-DD`.
+    """
+
+    base: str
+    quote: str
+    rate: str
+    source: str
+    as_of: str
+
+
+class GrantV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a cap granted, or refused. key: the cap, its scope's party and its period, as text. amount: reserved."""
+
+    key: str
+    is_granted: bool
+    amount: MoneyV1 | None = None
+    count: int | None = None
+
+
+class DecisionsV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a credit depended on besides its own conversion: decided once, the same on every replay.
+
+    rate: where the offer pays in another currency than the order's. held: why it waits for finance, such as
+    `rate_missing`. grants: of caps. tier: number of the provisional tier, from 0. groups: the affiliate's when
+    it was decided. referred_by: who earns the second level.
+    """
+
+    rate: RateUsedV1 | None = None
+    held: str | None = None
+    grants: list[GrantV1] = []
+    tier: int | None = None
+    groups: list[str] = []
+    referred_by: int | None = None
+
+
+NO_DECISIONS = DecisionsV1()
 
 
 class CommissionPostedV1(Event, frozen=True, kw_only=True, tag="commission_posted", omit_defaults=True):
@@ -12,11 +58,11 @@ class CommissionPostedV1(Event, frozen=True, kw_only=True, tag="commission_poste
 
     transaction_id: UUIDv5 of the conversion event. booked_at and block_number: of the block that sealed it.
     term: the offer version's term that priced it. net_before, net_after: of the order. commission_before,
-    commission_after and margin_before, margin_after: what stood and what stands.
+    commission_after and margin_before, margin_after: what stood and what stands. decisions: what else it depended on.
     """
 
     transaction_id: str
-    kind: Literal["accrual", "approval", "adjustment", "reversal"]
+    kind: PostingKindV1
     commission_id: str
     conversion_id: str
     conversion_version: int
@@ -24,7 +70,7 @@ class CommissionPostedV1(Event, frozen=True, kw_only=True, tag="commission_poste
     merchant_id: int
     offer_id: int
     offer_version: int
-    status: Literal["accrued", "approved", "reversed"]
+    status: PostedStatusV1
     term: TermV1
     commission_before: MoneyV1
     commission_after: MoneyV1
@@ -40,6 +86,25 @@ class CommissionPostedV1(Event, frozen=True, kw_only=True, tag="commission_poste
     reason_code: str | None = None
     subs: dict[str, str] = {}
     aff_click_id: str | None = None
+    decisions: DecisionsV1 = NO_DECISIONS
 
 
-COMMISSIONS_DECODER = EventDecoder.of(CommissionPostedV1)
+class FinanceActPostedV1(Event, frozen=True, kw_only=True, tag="finance_act_posted", omit_defaults=True):
+    """A posting that no conversion caused, such as a payout or a bonus, with everything that it was computed from.
+
+    occurred_at: when finance acted. kind: of the act. inputs: its own words, never a bank detail nor a personal value.
+    transaction_ids: in posting order. booked_at and block_number: of the block that sealed it. actor: the key that
+    acted, or the rule.
+    """
+
+    act_id: str
+    kind: str
+    inputs: dict[str, Any]
+    actor: str
+    transaction_ids: list[str]
+    booked_at: datetime
+    block_number: int
+    reason_code: str | None = None
+
+
+COMMISSIONS_DECODER = EventDecoder.of(CommissionPostedV1 | FinanceActPostedV1)

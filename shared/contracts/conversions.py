@@ -3,10 +3,21 @@
 from datetime import datetime
 from typing import Literal
 
+import msgspec
+
 from shared.contracts.catalogue import MoneyV1
 from shared.contracts.events import Event, EventDecoder
 
 ConversionStatusV1 = Literal["waiting", "pending", "approved", "unattributed", "rejected", "held", "reversed"]
+
+
+class LineItemV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of an order. amount: of the whole line, in the order's currency; None where it was not said."""
+
+    sku: str | None = None
+    category: str | None = None
+    quantity: int = 1
+    amount: MoneyV1 | None = None
 
 
 class ConversionChangedV1(Event, frozen=True, kw_only=True, tag="conversion_changed", omit_defaults=True):
@@ -18,6 +29,9 @@ class ConversionChangedV1(Event, frozen=True, kw_only=True, tag="conversion_chan
     amount). first_received_at: the receipt that decides the click's age. ordered_at: the merchant's own time, shown,
     never judged. attributed_by: the rule that won (`click_id`), absent where none did. affiliate_id, offer_id,
     offer_version, click_id: those of the click, absent while unattributed. outcome_code: the numbered outcome.
+    Facts that terms may ask about: coupon, customer_status (`new`, `returning`), country (ISO 3166), items; tax,
+    shipping and discount are parts of order_amount. customer_first_at: the customer's first credited order, absent
+    where the offer knows no customers. quantity: clicks of a settled bundle, 1 for everything else.
     """
 
     conversion_id: str
@@ -44,6 +58,15 @@ class ConversionChangedV1(Event, frozen=True, kw_only=True, tag="conversion_chan
     aff_click_id: str | None = None
     source: str | None = None
     creative: str | None = None
+    coupon: str | None = None
+    customer_status: str | None = None
+    country: str | None = None
+    items: list[LineItemV1] = []
+    tax: MoneyV1 | None = None
+    shipping: MoneyV1 | None = None
+    discount: MoneyV1 | None = None
+    customer_first_at: datetime | None = None
+    quantity: int = 1
 
 
 CONVERSIONS_DECODER = EventDecoder.of(ConversionChangedV1)

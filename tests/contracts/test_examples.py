@@ -10,7 +10,7 @@ import pytest
 import shared.contracts
 from shared.contracts.catalogue import CATALOGUE_DECODER, CatalogueEvent
 from shared.contracts.clicks import CLICKS_DECODER, ClickRecordedV1
-from shared.contracts.commissions import COMMISSIONS_DECODER, CommissionPostedV1
+from shared.contracts.commissions import COMMISSIONS_DECODER, CommissionPostedV1, FinanceActPostedV1
 from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
 from shared.contracts.erasures import CLICKS_ERASED_DECODER, ERASURES_DECODER, ClickErasedV1, ErasureRequestedV1
 from shared.contracts.events import Event, EventDecoder, EventUndecodable, encode_event
@@ -30,6 +30,7 @@ EVENTS: tuple[type[Event], ...] = (
     ClickRecordedV1,
     ConversionChangedV1,
     CommissionPostedV1,
+    FinanceActPostedV1,
     ErasureRequestedV1,
     ClickErasedV1,
 )

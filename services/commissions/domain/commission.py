@@ -18,14 +18,23 @@ class CommissionStatus(StrEnum):
     ACCRUED = "accrued"
     APPROVED = "approved"
     REVERSED = "reversed"
+    OVER_CAP = "over_cap"
+    HELD = "held"
 
+
+WITHHELD: Final = frozenset({CommissionStatus.OVER_CAP, CommissionStatus.HELD})
+"""States in which nothing is posted until finance releases it."""
 
 TRANSITIONS: Final = MappingProxyType(
     {
-        None: frozenset({CommissionStatus.ACCRUED}),
+        None: frozenset({CommissionStatus.ACCRUED}) | WITHHELD,
         CommissionStatus.ACCRUED: frozenset({CommissionStatus.APPROVED, CommissionStatus.REVERSED}),
         CommissionStatus.APPROVED: frozenset({CommissionStatus.REVERSED}),
         CommissionStatus.REVERSED: frozenset[CommissionStatus](),
+        CommissionStatus.OVER_CAP: frozenset({CommissionStatus.ACCRUED, CommissionStatus.REVERSED}),
+        CommissionStatus.HELD: frozenset(
+            {CommissionStatus.ACCRUED, CommissionStatus.OVER_CAP, CommissionStatus.REVERSED}
+        ),
     }
 )
 """From each state (None: no commission yet) the ones it may take."""

@@ -35,6 +35,11 @@ class AccountKind(StrEnum):
     AFFILIATE_PENDING = "affiliate_pending"
     AFFILIATE_PAYABLE = "affiliate_payable"
     NETWORK_MARGIN = "network_margin"
+    MERCHANT_PREPAID = "merchant_prepaid"
+    PAYOUT_CLEARING = "payout_clearing"
+    BANK = "bank"
+    VAT = "vat"
+    FX_EXCHANGE = "fx_exchange"
 
 
 class TransactionKind(StrEnum):
@@ -44,6 +49,11 @@ class TransactionKind(StrEnum):
     APPROVAL = "approval"
     ADJUSTMENT = "adjustment"
     REVERSAL = "reversal"
+    BONUS = "bonus"
+
+
+CONVERSION_KINDS: Final = ("accrual", "approval", "adjustment", "reversal")
+"""Kinds that a conversion's version posts; every other one is of a finance act."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,18 @@ def affiliate_payable(affiliate_id: int) -> Account:
     return Account(AccountKind.AFFILIATE_PAYABLE, affiliate_id=affiliate_id)
 
 
+def merchant_prepaid(merchant_id: int) -> Account:
+    """What the merchant has paid before it owed it."""
+    return Account(AccountKind.MERCHANT_PREPAID, merchant_id=merchant_id)
+
+
 NETWORK_MARGIN: Final = Account(AccountKind.NETWORK_MARGIN)
+PAYOUT_CLEARING: Final = Account(AccountKind.PAYOUT_CLEARING)
+"""What was handed to the bank and is not settled yet."""
+
+BANK: Final = Account(AccountKind.BANK)
+FX_EXCHANGE: Final = Account(AccountKind.FX_EXCHANGE)
+"""Where an amount leaves one currency and comes out in another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +113,19 @@ class LedgerTransaction:
     """Entries that move value together; built only if they sum to zero per currency.
 
     entries: 2 to 16, in posting order. reverses: the transaction that this one corrects. occurred_at: of the
-    conversion's version; the block's booked_at decides the period.
+    conversion's version, or of the finance act; the block's booked_at decides the period. commission_id to
+    offer_version: all set where a conversion's version posted it.
     """
 
     transaction_id: UUID
     kind: TransactionKind
-    commission_id: UUID
-    conversion_id: UUID
-    conversion_version: int
-    offer_id: int
-    offer_version: int
     occurred_at: datetime
     entries: tuple[LedgerEntry, ...]
+    commission_id: UUID | None = None
+    conversion_id: UUID | None = None
+    conversion_version: int | None = None
+    offer_id: int | None = None
+    offer_version: int | None = None
     reverses: UUID | None = None
     reason_code: str | None = None
 
@@ -117,6 +139,10 @@ class LedgerTransaction:
             sums[entry.currency] = sums.get(entry.currency, 0) + entry.amount_minor
         if any(sums.values()):
             raise TransactionUnbalanced("a transaction sums to zero in each currency")
+        if self.kind.value in CONVERSION_KINDS and None in (
+            self.commission_id, self.conversion_id, self.conversion_version, self.offer_id, self.offer_version
+        ):  # fmt: skip
+            raise TransactionUnbalanced("a conversion's transaction names its commission and its offer version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +184,11 @@ def _canonical(transaction: LedgerTransaction) -> bytes:
     head: Sequence[object] = (
         transaction.transaction_id,
         transaction.kind.value,
-        transaction.commission_id,
-        transaction.conversion_id,
-        transaction.conversion_version,
-        transaction.offer_id,
-        transaction.offer_version,
+        transaction.commission_id or "",
+        transaction.conversion_id or "",
+        transaction.conversion_version or "",
+        transaction.offer_id or "",
+        transaction.offer_version or "",
         _instant(transaction.occurred_at),
         transaction.reverses or "",
         transaction.reason_code or "",

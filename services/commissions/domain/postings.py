@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from services.commissions.domain.commission import CommissionStatus, Standing, require_transition
+from services.commissions.domain.commission import WITHHELD, CommissionStatus, Standing, require_transition
 from services.commissions.domain.ledger import (
     NETWORK_MARGIN,
     LedgerEntry,
@@ -24,6 +24,7 @@ from services.commissions.domain.ledger import (
     merchant_receivable,
 )
 from services.commissions.domain.terms import Price, PricingImpossible, Term, price
+from shared.contracts.commissions import NO_DECISIONS, DecisionsV1
 from shared.kernel.errors import TributaryError
 from shared.kernel.ids import derived_id
 from shared.kernel.money import Money, zero
@@ -85,12 +86,13 @@ class Applied:
     posted: tuple[Posted, ...]
 
 
-def apply_version(standing: Standing | None, version: CreditVersion) -> Applied:
-    """What follows from `version`, given what stands.
+def apply_version(standing: Standing | None, version: CreditVersion, decisions: DecisionsV1 = NO_DECISIONS) -> Applied:
+    """What follows from `version`, given what stands and what was decided beside it.
 
-    Pure. An accrual opens a commission, an adjustment posts the difference between the new price and the standing
-    one, an approval moves it to payable, a reversal takes back all that stands. Amounts of zero post nothing, but the
-    state still changes. Raises PricingImpossible, TransitionRefused, AttributionChanged.
+    Pure. What is held or over its cap stands with nothing posted until finance releases it. An accrual opens a
+    commission, an adjustment posts the difference between the new price and the standing one, an approval moves it to
+    payable, a reversal takes back all that stands. Amounts of zero post nothing, but the state still changes.
+    Raises PricingImpossible, TransitionRefused, AttributionChanged.
     """
     if standing is not None and standing.attribution != version.attribution:
         raise AttributionChanged("a credited conversion keeps its affiliate and its offer version")
@@ -100,10 +102,15 @@ def apply_version(standing: Standing | None, version: CreditVersion) -> Applied:
         require_transition(standing.status, CommissionStatus.ACCRUED)
     if version.term is None:
         raise PricingImpossible("the offer version has no term for this event")
+    if standing is not None and standing.status in WITHHELD:
+        return Applied(_with_net(standing, version.net), ())
     target = price(version.term, ordered=version.ordered, net=version.net)
     if target.commission.currency != target.margin.currency:
         raise PricingImpossible("commission and margin are in one currency")
     steps: list[Posted] = []
+    withheld = _withheld(decisions)
+    if standing is None and withheld is not None:
+        return Applied(_withhold(version, target, withheld), ())
     if standing is None:
         standing = _accrue(version, target, steps)
     elif (standing.commission, standing.margin) != (target.commission, target.margin):
@@ -112,6 +119,18 @@ def apply_version(standing: Standing | None, version: CreditVersion) -> Applied:
     if version.status == "approved" and standing.status is CommissionStatus.ACCRUED:
         standing = _approve(standing, version, steps)
     return Applied(standing, tuple(steps))
+
+
+def _withheld(decisions: DecisionsV1) -> CommissionStatus | None:
+    if decisions.held is not None:
+        return CommissionStatus.HELD
+    return None if all(grant.is_granted for grant in decisions.grants) else CommissionStatus.OVER_CAP
+
+
+def _withhold(version: CreditVersion, target: Price, status: CommissionStatus) -> Standing:
+    nothing = zero(target.commission.currency)
+    require_transition(None, status)
+    return Standing(version.attribution, status, nothing, nothing, version.net, None, None)
 
 
 def _accrue(version: CreditVersion, target: Price, steps: list[Posted]) -> Standing:

@@ -70,6 +70,7 @@ class StepRow:
     transaction_ids: str
     occurred_at: datetime
     payload: bytes
+    decisions: str
 
 
 _STEP_TYPES: Final[Mapping[str, str]] = {
@@ -92,10 +93,12 @@ _STEP_TYPES: Final[Mapping[str, str]] = {
     "transaction_ids": "text",
     "occurred_at": "timestamptz",
     "payload": "bytea",
+    "decisions": "text",
 }
+_STEP_CASTS: Final[Mapping[str, str]] = {"transaction_ids": "uuid[]", "decisions": "jsonb"}
 _INSERT_STEPS: Final = (
     f"INSERT INTO commission_step ({', '.join(_STEP_TYPES)}) SELECT "  # noqa: S608 (column names of our own)
-    + ", ".join("transaction_ids::uuid[]" if name == "transaction_ids" else name for name in _STEP_TYPES)
+    + ", ".join(f"{name}::{_STEP_CASTS[name]}" if name in _STEP_CASTS else name for name in _STEP_TYPES)
     + f" FROM unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(_STEP_TYPES.values(), start=1))})"
     + f" AS new ({', '.join(_STEP_TYPES)})"
 )

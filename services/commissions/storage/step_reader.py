@@ -1,7 +1,7 @@
 """What the verifier reads besides the ledger: applied versions with their bytes, and closed periods."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -35,17 +35,19 @@ class PostedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class RecordedStep:
-    """An applied version: the event's bytes, which are its input, and what it posted."""
+    """An applied version: the event's bytes and the decisions (JSON), which are its inputs, and what it posted."""
 
     conversion_id: UUID
     version: int
     payload: bytes
+    decisions: bytes
     posted: tuple[PostedTransaction, ...]
 
 
 _STEPS: Final = text(
     """
-    SELECT s.conversion_id, s.version, s.payload, t.transaction_id, t.kind, t.occurred_at,
+    SELECT s.conversion_id, s.version, s.payload, s.decisions::text AS decisions,
+        t.transaction_id, t.kind, t.occurred_at,
         array_agg(e.account ORDER BY e.n) AS accounts, array_agg(e.currency::text ORDER BY e.n) AS currencies,
         array_agg(e.amount_minor ORDER BY e.n) AS amounts, array_agg(e.payable_at ORDER BY e.n) AS payables
     FROM commission_step AS s
@@ -72,16 +74,17 @@ async def stream_steps(session: Session) -> AsyncIterator[RecordedStep]:
     step: RecordedStep | None = None
     async for row in result:
         if step is not None and (step.conversion_id, step.version) == (row.conversion_id, row.version):
-            step = RecordedStep(step.conversion_id, step.version, step.payload, (*step.posted, *_posted(row)))
+            step = replace(step, posted=(*step.posted, *posted_of(row)))
             continue
         if step is not None:
             yield step
-        step = RecordedStep(row.conversion_id, row.version, row.payload, _posted(row))
+        step = RecordedStep(row.conversion_id, row.version, row.payload, row.decisions.encode(), posted_of(row))
     if step is not None:
         yield step
 
 
-def _posted(row: Any) -> tuple[PostedTransaction, ...]:
+def posted_of(row: Any) -> tuple[PostedTransaction, ...]:
+    """The transaction of a joined row, with its entries; none where nothing was posted."""
     if row.transaction_id is None:
         return ()
     columns = zip(row.accounts, row.currencies, row.amounts, row.payables, strict=True)

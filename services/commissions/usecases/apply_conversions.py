@@ -16,9 +16,11 @@ from services.commissions.storage.commission_store import (
     lock_conversions,
     replace_parked,
 )
+from services.commissions.usecases.decide_credit import CreditDecisions
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.write_posting import AppliedVersion, ConversionVersion, write_posting
 from shared.contracts.catalogue import MoneyV1
+from shared.contracts.commissions import NO_DECISIONS
 from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
 from shared.kernel.clock import Clock
 from shared.kernel.errors import TributaryError
@@ -37,6 +39,7 @@ class _Batch:
     applied: list[AppliedVersion] = field(default_factory=list)
     parked: list[ParkedRow] = field(default_factory=list)
     standings: dict[UUID, Standing | None] = field(default_factory=dict)
+    decisions: CreditDecisions = field(default_factory=CreditDecisions)
 
 
 async def apply_conversions(
@@ -64,12 +67,14 @@ async def apply_conversions(
     waiting = await _find_waiting(session, conversion_ids)
     await _refuse_contradictions(session, arriving, last_versions)
     standings = await find_standings(session, conversion_ids)
-    batch = _Batch(standings={**dict.fromkeys(conversion_ids), **standings})
+    decisions = await CreditDecisions.load(session, [*waiting, *arriving], known)
+    batch = _Batch(standings={**dict.fromkeys(conversion_ids), **standings}, decisions=decisions)
     for conversion_id, candidates in _by_conversion([*waiting, *arriving]).items():
         _apply_in_order(batch, last_versions[conversion_id], candidates, known)
     still_waiting = {(row.conversion_id, row.version) for row in batch.parked}
     done = [key for each in waiting if (key := (each.conversion_id, each.event.version)) not in still_waiting]
     now = clock.now()
+    await decisions.save(session)
     await replace_parked(session, done=done, parked=batch.parked, now=now)
     return await write_posting(session, batch.applied, now=now)
 
@@ -145,11 +150,13 @@ def _apply(batch: _Batch, version: ConversionVersion, offer_version: OfferVersio
     before = batch.standings[version.conversion_id]
     event = version.event
     if before is None and event.status not in CREDITED:
-        return AppliedVersion(version, None, Applied(None, ()), None)
-    outcome = apply_version(before, credit_version(version, offer_version))
+        return AppliedVersion(version, None, Applied(None, ()), None, NO_DECISIONS)
+    credit = credit_version(version, offer_version)
+    decisions = batch.decisions.decide(before, credit)
+    outcome = apply_version(before, credit, decisions)
     batch.standings[version.conversion_id] = outcome.standing
     priced = None if offer_version is None else offer_version.terms.get(event.conversion_event)
-    return AppliedVersion(version, before, outcome, None if priced is None else priced.source)
+    return AppliedVersion(version, before, outcome, None if priced is None else priced.source, decisions)
 
 
 def credit_version(version: ConversionVersion, offer_version: OfferVersion | None) -> CreditVersion:

@@ -2,9 +2,13 @@
 
 from uuid import UUID
 
+import msgspec
+
+from services.commissions.domain.acts.registry import transactions_of
 from services.commissions.domain.commission import Standing
-from services.commissions.domain.ledger import LedgerTransaction
+from services.commissions.domain.ledger import CONVERSION_KINDS, LedgerTransaction
 from services.commissions.domain.postings import CREDITED, apply_version
+from services.commissions.storage.act_store import count_acts, find_transaction_without_act, stream_acts
 from services.commissions.storage.step_reader import (
     PostedEntry,
     PostedTransaction,
@@ -17,6 +21,7 @@ from services.commissions.usecases.apply_conversions import credit_version
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.verify_ledger import LedgerBroken, LedgerFault, Progress, in_silence
 from services.commissions.usecases.write_posting import ConversionVersion
+from shared.contracts.commissions import DecisionsV1
 from shared.contracts.conversions import CONVERSIONS_DECODER
 from shared.contracts.events import EventUndecodable
 from shared.kernel.errors import TributaryError
@@ -48,6 +53,24 @@ async def recompute_ledger(session: Session, offer_versions: OfferVersions, prog
     return count
 
 
+async def recompute_acts(session: Session, progress: Progress = in_silence) -> int:
+    """Compute every finance act again from its stored inputs; gives how many. Raises LedgerBroken at the first bad."""
+    count, total = 0, await count_acts(session)
+    async for recorded in stream_acts(session):
+        row = f"finance_act {recorded.act.act_id}"
+        try:
+            computed = transactions_of(recorded.act)
+        except TributaryError as refused:
+            raise LedgerBroken(LedgerFault(row, f"cannot be recomputed: {refused}")) from None
+        _compare_posted(row, recorded.posted, computed)
+        count += 1
+        progress(count, total)
+    unknown = await find_transaction_without_act(session, CONVERSION_KINDS)
+    if unknown is not None:
+        raise LedgerBroken(LedgerFault(f"ledger_transaction {unknown}", "no finance act accounts for it"))
+    return count
+
+
 async def _recompute(
     session: Session, step: RecordedStep, standing: Standing | None, offer_versions: OfferVersions
 ) -> Standing | None:
@@ -62,20 +85,25 @@ async def _recompute(
     key = (event.offer_id or 0, event.offer_version or 0)
     known = await offer_versions.find_stored(session, key)
     try:
-        outcome = apply_version(standing, credit_version(version, known))
-    except TributaryError as refused:
+        decisions = msgspec.json.decode(step.decisions, type=DecisionsV1)
+        outcome = apply_version(standing, credit_version(version, known), decisions)
+    except (TributaryError, msgspec.ValidationError) as refused:
         raise _broken(step, f"cannot be repriced: {refused}") from None
     _compare(step, tuple(posted.transaction for posted in outcome.posted))
     return outcome.standing
 
 
 def _compare(step: RecordedStep, computed: tuple[LedgerTransaction, ...]) -> None:
+    _compare_posted(_row(step), step.posted, computed)
+
+
+def _compare_posted(row: str, posted: tuple[PostedTransaction, ...], computed: tuple[LedgerTransaction, ...]) -> None:
     expected = {transaction.transaction_id: _posted(transaction) for transaction in computed}
-    found = {posted.transaction_id: posted for posted in step.posted}
+    found = {each.transaction_id: each for each in posted}
     for transaction_id in sorted(expected.keys() | found.keys()):
         if expected.get(transaction_id) != found.get(transaction_id):
             missing = "is not in the ledger" if transaction_id not in found else "is not what its inputs come to"
-            raise _broken(step, f"ledger_transaction {transaction_id} {missing}")
+            raise LedgerBroken(LedgerFault(row, f"ledger_transaction {transaction_id} {missing}"))
 
 
 def _posted(transaction: LedgerTransaction) -> PostedTransaction:
@@ -87,4 +115,8 @@ def _posted(transaction: LedgerTransaction) -> PostedTransaction:
 
 
 def _broken(step: RecordedStep, reason: str) -> LedgerBroken:
-    return LedgerBroken(LedgerFault(f"commission_step {step.conversion_id} version {step.version}", reason))
+    return LedgerBroken(LedgerFault(_row(step), reason))
+
+
+def _row(step: RecordedStep) -> str:
+    return f"commission_step {step.conversion_id} version {step.version}"

@@ -190,10 +190,6 @@ def _rebuild_entry(row: str, account_name: str, n: int, stored: StoredTransactio
 
 
 def _transaction(stored: StoredTransaction, entries: tuple[LedgerEntry, ...]) -> LedgerTransaction:
-    if stored.commission_id is None or stored.conversion_id is None or stored.conversion_version is None:
-        raise ValueError("it names no commission")
-    if stored.offer_id is None or stored.offer_version is None:
-        raise ValueError("it names no offer version")
     return LedgerTransaction(
         transaction_id=stored.transaction_id,
         kind=TransactionKind(stored.kind),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import cast
 from uuid import UUID
 
 import msgspec
@@ -15,7 +16,7 @@ from services.commissions.domain.postings import Applied, Posted
 from services.commissions.storage.commission_store import CommissionRow, StepRow, insert_steps, save_commissions
 from services.commissions.storage.ledger_store import insert_transactions, seal_posting
 from shared.contracts.catalogue import MoneyV1, TermV1
-from shared.contracts.commissions import CommissionPostedV1
+from shared.contracts.commissions import NO_DECISIONS, CommissionPostedV1, DecisionsV1, PostedStatusV1, PostingKindV1
 from shared.contracts.conversions import ConversionChangedV1
 from shared.contracts.events import encode_event
 from shared.contracts.topics import COMMISSIONS
@@ -63,6 +64,7 @@ class AppliedVersion:
     before: Standing | None
     outcome: Applied
     term: TermV1 | None
+    decisions: DecisionsV1 = NO_DECISIONS
 
 
 async def write_posting(session: Session, applied: Sequence[AppliedVersion], *, now: datetime) -> int:
@@ -161,6 +163,7 @@ def _step(applied: AppliedVersion) -> StepRow:
         transaction_ids=f"{{{transaction_ids}}}",
         occurred_at=event.occurred_at,
         payload=applied.version.payload,
+        decisions="{}" if applied.decisions is NO_DECISIONS else _json(applied.decisions),
     )
 
 
@@ -196,20 +199,22 @@ def _announcement(applied: AppliedVersion, posted: Posted, block: Block) -> Outg
     assert standing is not None, "a posting leaves something standing"
     assert applied.term is not None, "a posting was priced by a term"
     assert event.affiliate_id is not None, "a posting has an affiliate"
+    assert event.offer_id is not None, "a posting has an offer"
+    assert event.offer_version is not None, "a posting has an offer version"
     net_before = None if applied.before is None else applied.before.net
     word = CommissionPostedV1(
         event_id=derived_id(transaction.transaction_id, "posted"),
         occurred_at=transaction.occurred_at,
         transaction_id=str(transaction.transaction_id),
-        kind=transaction.kind.value,
+        kind=cast(PostingKindV1, transaction.kind.value),
         commission_id=str(transaction.commission_id),
         conversion_id=str(transaction.conversion_id),
-        conversion_version=transaction.conversion_version,
+        conversion_version=event.version,
         affiliate_id=event.affiliate_id,
         merchant_id=event.merchant_id,
-        offer_id=transaction.offer_id,
-        offer_version=transaction.offer_version,
-        status=posted.status.value,
+        offer_id=event.offer_id,
+        offer_version=event.offer_version,
+        status=cast(PostedStatusV1, posted.status.value),
         term=applied.term,
         commission_before=_money(posted.before.commission),
         commission_after=_money(posted.after.commission),
@@ -225,6 +230,7 @@ def _announcement(applied: AppliedVersion, posted: Posted, block: Block) -> Outg
         reason_code=event.reason_code,
         subs=event.subs,
         aff_click_id=event.aff_click_id,
+        decisions=applied.decisions,
     )
     return OutgoingEvent(COMMISSIONS, str(event.affiliate_id).encode(), word.event_id, encode_event(word))
 

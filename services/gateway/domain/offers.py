@@ -39,7 +39,7 @@ class Term:
     """
 
     event: str
-    kind: Literal["percentage", "flat"]
+    kind: Literal["percentage", "flat", "combined"]
     rate_percent: Decimal | None = None
     margin_percent: Decimal | None = None
     flat_amount: Money | None = None

@@ -176,7 +176,7 @@ def test_what_cannot_be_priced_is_refused(version: CreditVersion) -> None:
 )
 def test_a_transaction_that_does_not_balance_cannot_be_built(entries: tuple[LedgerEntry, ...]) -> None:
     with pytest.raises(TransactionUnbalanced):
-        LedgerTransaction(UUID(int=1), TransactionKind.ACCRUAL, UUID(int=2), UUID(int=3), 1, 1, 1, AT, entries)
+        LedgerTransaction(UUID(int=1), TransactionKind.ACCRUAL, AT, entries, UUID(int=2), UUID(int=3), 1, 1, 1)
 
 
 rates = st.decimals(0, 60, places=4)

@@ -1,0 +1,22 @@
+"""Every kind of finance act, and what computes its transactions."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from services.commissions.domain.acts.bonus import bonus
+from services.commissions.domain.acts.finance_act import ActImpossible, FinanceAct
+from services.commissions.domain.ledger import LedgerTransaction
+
+ACTS: Final[Mapping[str, Callable[[FinanceAct], tuple[LedgerTransaction, ...]]]] = MappingProxyType({"bonus": bonus})
+
+
+def transactions_of(act: FinanceAct) -> tuple[LedgerTransaction, ...]:
+    """The transactions of `act`, the same every time. Raises ActImpossible for a kind or inputs without sense."""
+    compute = ACTS.get(act.kind)
+    if compute is None:
+        raise ActImpossible("no finance act is of this kind")
+    try:
+        return compute(act)
+    except (KeyError, TypeError, ValueError) as fault:
+        raise ActImpossible(f"its inputs cannot be read: {type(fault).__name__}") from None
