@@ -61,10 +61,10 @@ async def test_acts_post_one_block_and_come_to_the_same_again(worker_database: D
     ]
     said = await query(
         worker_database,
-        "SELECT payload FROM outbox WHERE topic = 'commissions.v1' AND key = $1",
+        "SELECT convert_from(payload, 'UTF8') FROM outbox WHERE topic = 'commissions.v1' AND key = $1",
         str(affiliate_id).encode(),
     )
-    assert {msgspec.json.decode(bytes(payload))["kind"] for (payload,) in said} == {"bonus"}
+    assert {msgspec.json.decode(str(payload))["kind"] for (payload,) in said} == {"bonus"}
     assert len(said) == 2
     async with worker_database.transaction() as session:
         await verify_ledger(session)
