@@ -24,7 +24,6 @@ from services.conversions.domain.signature import token_hash
 from services.conversions.main import app_of
 from services.conversions.settings import ConversionsSettings
 from services.conversions.storage.credential_store import CredentialRow, insert_credential
-from services.conversions.storage.sealing import seal
 from shared.contracts.catalogue import (
     MerchantChangedV1,
     MoneyV1,
@@ -40,6 +39,7 @@ from shared.runtime.database import Database
 from shared.runtime.health import Health
 from shared.runtime.keyring import Keyring, create_keyring_file
 from shared.runtime.principal import PRINCIPAL_HEADER, Principal, PrincipalSigner
+from shared.runtime.sealing import seal
 
 MERCHANT, OTHER_MERCHANT, AFFILIATE = 7, 8, 11
 SECRET, TOKEN = "whsec_test", "tok_test"

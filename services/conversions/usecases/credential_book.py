@@ -8,12 +8,12 @@ from typing import Final
 
 from services.conversions.domain.signature import Credential
 from services.conversions.storage.credential_store import CredentialRow, list_all_credentials, read_change_count
-from services.conversions.storage.sealing import SealBroken, unseal
 from shared.kernel.clock import Clock
 from shared.runtime.backoff import Outage, pause
 from shared.runtime.database import Database
 from shared.runtime.keyring import Keyring
 from shared.runtime.logging import get_logger
+from shared.runtime.sealing import SealBroken, unseal
 
 POLL_SECONDS: Final = 0.5
 """A new, rotated or revoked credential is known everywhere within a second."""

@@ -20,7 +20,6 @@ from services.conversions.storage.credential_store import (
     lock_credential,
     revoke_credential,
 )
-from services.conversions.storage.sealing import seal
 from services.conversions.usecases.audited import (
     credential_issued_act,
     credential_revoked_act,
@@ -31,6 +30,7 @@ from shared.kernel.ids import new_id
 from shared.runtime.audit import Act
 from shared.runtime.database import Session
 from shared.runtime.keyring import Keyring
+from shared.runtime.sealing import seal
 
 CREDENTIALS_MAX: Final = 20
 CIDRS_MAX: Final = 50

@@ -6,9 +6,9 @@ from typing import Final
 from uuid import UUID
 
 from services.conversions.storage.credential_store import list_sealed_otherwise, store_sealed_secret
-from services.conversions.storage.sealing import SealBroken, seal, unseal
 from shared.runtime.database import Session
 from shared.runtime.keyring import Keyring
+from shared.runtime.sealing import SealBroken, seal, unseal
 
 BATCH: Final = 200
 """Rows locked at a time: a merchant who rotates a credential meanwhile waits for no more than these."""

@@ -22,12 +22,12 @@ from services.conversions.storage.credential_store import (
     list_all_credentials,
     revoke_credential,
 )
-from services.conversions.storage.sealing import seal, unseal
 from services.conversions.usecases import reseal_credentials
 from services.conversions.usecases.reseal_credentials import reseal_batch
 from shared.kernel.ids import new_id
 from shared.runtime.database import Database, Session
 from shared.runtime.keyring import Keyring, create_keyring_file
+from shared.runtime.sealing import seal, unseal
 from tests.conftest import TestPostgres
 
 LONG_AGO = 1_000_000_000

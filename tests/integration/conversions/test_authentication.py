@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from services.conversions.storage.credential_store import CredentialRow, insert_credential
-from services.conversions.storage.sealing import seal
 from shared.kernel.ids import new_id
 from shared.runtime.keyring import Keyring, add_key, promote_key
+from shared.runtime.sealing import seal
 from tests.factories.conversions import (
     MERCHANT,
     OTHER_MERCHANT,
