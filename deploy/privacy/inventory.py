@@ -148,6 +148,11 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             " margin_after_minor currency transaction_ids occurred_at decisions",
         },
         "finance_act": {"none": "act_id kind inputs actor occurred_at reason_code transaction_ids"},
+        "idempotency_key": {
+            "copy": "answer",
+            "secret": "request_hash",
+            "none": "owner key merchant_id affiliate_id http_status created_at",
+        },
         "ledger_entry": {
             "none": "transaction_id n account merchant_id affiliate_id currency amount_minor payable_at xid"
         },

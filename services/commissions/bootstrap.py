@@ -7,6 +7,7 @@ from services.commissions.consumers.catalogue import CatalogueHandler
 from services.commissions.consumers.conversions import ConversionsHandler
 from services.commissions.settings import CommissionsSettings
 from services.commissions.storage.foreign import exists
+from services.commissions.storage.idempotency_store import forget_kept_answers
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.count_waiting import count_waiting
 from services.commissions.usecases.find_offer_versions import OfferVersions
@@ -21,7 +22,7 @@ from shared.runtime.event_log.choice import build_event_source, build_publisher
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.relay import Relay
-from shared.runtime.retention import forget_letters
+from shared.runtime.retention import first_with_work, forget_letters
 from shared.runtime.settings import SettingInvalid
 from shared.runtime.sweep import Sweep
 
@@ -109,7 +110,7 @@ def build_worker(settings: CommissionsSettings) -> Worker:
         ledger=Sweep("ledger", LedgerWatch().step, database=database, clock=clock, every_seconds=LEDGER_LOOK_SECONDS),
         retention=Sweep(
             "retention",
-            forget_letters,
+            first_with_work(forget_kept_answers, forget_letters),
             database=database,
             clock=clock,
             every_seconds=settings.retention_every_seconds,
