@@ -145,7 +145,13 @@ async def test_tables_with_a_tenant_force_a_policy(worker_database: Database) ->
         "   AND a.attname IN ('merchant_id', 'affiliate_id')) ORDER BY 1",
     )
 
-    assert [row[0] for row in rows] == ["audit_entry", "commission", "commission_step", "ledger_entry"]
+    assert {row[0] for row in rows} == {
+        "audit_entry",
+        "commission",
+        "commission_step",
+        "idempotency_key",
+        "ledger_entry",
+    }
     assert all(row[1] and row[2] == 1 for row in rows)
 
 
