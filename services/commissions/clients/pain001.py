@@ -58,12 +58,22 @@ class PayoutFileInvalid(TributaryError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Line:
+    """An instruction with the name that a refusal gives it, and its account, checked: an IBAN or another."""
+
+    name: str
+    instruction: PayoutInstruction
+    iban: str | None
+    account: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Block:
-    """One PmtInf: its letter, whether it is SEPA, and its lines with the names that refusals give them."""
+    """One PmtInf: its letter, whether it is SEPA, its lines."""
 
     letter: str
     is_sepa: bool
-    lines: tuple[tuple[str, PayoutInstruction], ...]
+    lines: tuple[_Line, ...]
 
     @property
     def name_length_max(self) -> int:
@@ -103,13 +113,25 @@ def _schema() -> Any:
 def _blocks(batch: PayoutBatch) -> list[_Block]:
     debtor_iban = parse_iban(batch.debtor.iban, field="debtor.iban")
     may_be_sepa = batch.currency == "EUR" and is_sepa_iban(debtor_iban)
-    sepa: list[tuple[str, PayoutInstruction]] = []
-    other: list[tuple[str, PayoutInstruction]] = []
-    for name, line in named_lines(batch):
-        is_sepa = may_be_sepa and line.iban is not None and is_sepa_iban(parse_iban(line.iban, field=f"{name}.iban"))
-        (sepa if is_sepa else other).append((name, line))
+    sepa: list[_Line] = []
+    other: list[_Line] = []
+    for name, instruction in named_lines(batch):
+        line = _checked_line(name, instruction)
+        is_sepa = may_be_sepa and line.iban is not None and is_sepa_iban(line.iban)
+        (sepa if is_sepa else other).append(line)
     blocks = [_Block("S", True, tuple(sepa)), _Block("X", False, tuple(other))]
     return [block for block in blocks if block.lines]
+
+
+def _checked_line(name: str, line: PayoutInstruction) -> _Line:
+    if (line.iban is None) == (line.account is None) or line.paypal_receiver is not None:
+        raise InvalidValue(f"{name}.iban", "account_required", "give an IBAN or an account, exactly one")
+    if line.iban is not None:
+        return _Line(name, line, parse_iban(line.iban, field=f"{name}.iban"), None)
+    account = check_reference(line.account or "", field=f"{name}.account")
+    if len(account) > _ACCOUNT_LENGTH_MAX:
+        raise InvalidValue(f"{name}.account", "account_too_long", "must be at most 34 characters")
+    return _Line(name, line, None, account)
 
 
 def _group_header(header: Element, batch: PayoutBatch) -> None:
@@ -128,7 +150,7 @@ def _payment_information(payment: Element, batch: PayoutBatch, block: _Block) ->
     _text(payment, "PmtInfId", f"{batch.message_id}{block.letter}")
     _text(payment, "PmtMtd", "TRF")
     _text(payment, "NbOfTxs", str(len(block.lines)))
-    total = sum((line.amount for _, line in block.lines), zero(batch.currency))
+    total = sum((line.instruction.amount for line in block.lines), zero(batch.currency))
     _text(payment, "CtrlSum", total.decimal_text())
     if block.is_sepa:
         _text(_child(_child(payment, "PmtTpInf"), "SvcLvl"), "Cd", "SEPA")
@@ -146,11 +168,12 @@ def _payment_information(payment: Element, batch: PayoutBatch, block: _Block) ->
     else:
         raise InvalidValue("debtor.bic", "bic_required", "is required for payments outside SEPA")
     _text(payment, "ChrgBr", "SLEV" if block.is_sepa else "SHAR")
-    for line_name, line in block.lines:
-        _transfer(_child(payment, "CdtTrfTxInf"), line_name, line, block)
+    for one in block.lines:
+        _transfer(_child(payment, "CdtTrfTxInf"), one, block)
 
 
-def _transfer(transfer: Element, name: str, line: PayoutInstruction, block: _Block) -> None:
+def _transfer(transfer: Element, checked: _Line, block: _Block) -> None:
+    name, line = checked.name, checked.instruction
     if block.is_sepa and line.amount.amount_minor > SEPA_AMOUNT_MINOR_MAX:
         raise InvalidValue(f"{name}.amount", "payout_amount_invalid", "is above what one SEPA transfer may carry")
     _text(_child(transfer, "PmtId"), "EndToEndId", line.end_to_end_id)
@@ -159,7 +182,11 @@ def _transfer(transfer: Element, name: str, line: PayoutInstruction, block: _Blo
     _creditor_agent(transfer, name, line, block)
     creditor_name = bank_text(line.creditor_name, length_max=block.name_length_max, field=f"{name}.creditor_name")
     _party(_child(transfer, "Cdtr"), creditor_name, line.country, line.town, field=name)
-    _creditor_account(_child(_child(transfer, "CdtrAcct"), "Id"), name, line)
+    account = _child(_child(transfer, "CdtrAcct"), "Id")
+    if checked.iban is not None:
+        _text(account, "IBAN", checked.iban)
+    else:
+        _text(_child(account, "Othr"), "Id", checked.account or "")
     text = bank_text(line.remittance_text, length_max=REMITTANCE_LENGTH_MAX, field=f"{name}.remittance_text")
     _text(_child(transfer, "RmtInf"), "Ustrd", text)
 
@@ -182,18 +209,6 @@ def _creditor_agent(transfer: Element, name: str, line: PayoutInstruction, block
         clearing = _child(agent, "ClrSysMmbId")
         _text(_child(clearing, "ClrSysId"), "Cd", system)
         _text(clearing, "MmbId", member)
-
-
-def _creditor_account(identity: Element, name: str, line: PayoutInstruction) -> None:
-    if line.iban is not None and line.account is None and line.paypal_receiver is None:
-        _text(identity, "IBAN", parse_iban(line.iban, field=f"{name}.iban"))
-    elif line.account is not None and line.iban is None and line.paypal_receiver is None:
-        account = check_reference(line.account, field=f"{name}.account")
-        if len(account) > _ACCOUNT_LENGTH_MAX:
-            raise InvalidValue(f"{name}.account", "account_too_long", "must be at most 34 characters")
-        _text(_child(identity, "Othr"), "Id", account)
-    else:
-        raise InvalidValue(f"{name}.iban", "account_required", "give an IBAN or an account, exactly one")
 
 
 def _party(party: Element, name: str, country: str, town: str | None, *, field: str) -> None:

@@ -23,7 +23,7 @@ PARTS_MAX: Final = 99
 class Debtor:
     """The network's own account, which pays.
 
-    Bic: None is allowed within SEPA only. town: with it the address is written.
+    bic: None is allowed within SEPA only. town: with it the address is written.
     """
 
     name: str
