@@ -19,13 +19,14 @@ from services.gateway.api.offers import offers_router
 from services.gateway.api.parties import parties_router
 from services.gateway.api.refusals import install_refusals
 from services.gateway.bootstrap import Api, build_api
-from services.gateway.domain.routes import ROUTES, RouteTable
+from services.gateway.domain.routes import BODY_MAX_BYTES, ROUTES, RouteTable
 from services.gateway.settings import GatewaySettings
 from services.gateway.usecases.bootstrap_admin_key import bootstrap_admin_key
 from shared.runtime.audit_routes import audit_router
 from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
+from shared.runtime.larger_body import LargerBody
 from shared.runtime.logging import configure_logging, get_logger
 from shared.runtime.process import background, run_api
 from shared.runtime.start import require_migrated, run_plainly
@@ -116,6 +117,9 @@ def main() -> None:
         health=health,
         trusted=settings.trusted_proxy_cidrs,
         reserved_paths=MONEY_PATHS,
+        larger_bodies=tuple(
+            LargerBody(r.template, r.body_max_bytes) for r in ROUTES if r.body_max_bytes > BODY_MAX_BYTES
+        ),
     )
 
 

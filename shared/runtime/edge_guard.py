@@ -22,6 +22,7 @@ from uvicorn.server import ServerState
 
 from shared.runtime.crowd import RETRY_AFTER_SECONDS, Crowd, Places
 from shared.runtime.http_observer import new_request_id
+from shared.runtime.larger_body import LargerBody, larger_body_at
 from shared.runtime.metrics import counter
 from shared.runtime.problem import Problem, problem_response
 
@@ -50,8 +51,8 @@ class EdgeLimits:
     first_byte_seconds: from connect to the first byte. head_seconds: from there to the end of the headers.
     body_seconds: for the whole body, while the application reads. idle_seconds: between requests.
     write_seconds: without the client taking a byte. linger_seconds: how long a refused client is listened to, so that
-    it gets to read the refusal. pipelined_max: requests queued behind the one being answered. places: how many
-    connections there may be.
+    it gets to read the refusal. pipelined_max: requests queued behind the one being answered. larger_bodies: paths with
+    a body limit of their own. places: how many connections there may be.
     """
 
     first_byte_seconds: float = 3.0
@@ -66,6 +67,7 @@ class EdgeLimits:
     headers_max: int = 100
     body_bytes_max: int = 65_536
     pipelined_max: int = 64
+    larger_bodies: tuple[LargerBody, ...] = ()
     places: Places = field(default_factory=Places)
 
 
@@ -127,6 +129,7 @@ class EdgeGuard(HttpToolsProtocol):
         self._fault = 0
         self._raw_head_bytes = 0
         self._body_bytes = 0
+        self._body_bytes_max = self.limits.body_bytes_max
         self._pending_write_bytes = 0
         self._write_deadline = _NEVER
         self._running: RequestResponseCycle | None = None
@@ -274,12 +277,14 @@ class EdgeGuard(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """The head is whole: judge it before the application hears of it."""
+        larger = larger_body_at(self.url, self.limits.larger_bodies) if self.limits.larger_bodies else None
+        self._body_bytes_max = larger.bytes_max if larger else self.limits.body_bytes_max
         self._find_fault(self._fault_of_head())
         if not self._fault and not self._crowd.serves(self.url):
             self._crowd.refuse()
             self._find_fault(503)
         self._raw_head_bytes = 0
-        self._enter(_Phase.BODY, self.limits.body_seconds)
+        self._enter(_Phase.BODY, larger.seconds if larger else self.limits.body_seconds)
         if self._fault:
             return
         super().on_headers_complete()
@@ -300,7 +305,7 @@ class EdgeGuard(HttpToolsProtocol):
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > self.limits.head_bytes_max:
             return 431
         length = next((value for name, value in self.headers if name == b"content-length"), b"0")
-        if int(length) > self.limits.body_bytes_max:
+        if int(length) > self._body_bytes_max:
             return 413
         if self.parser.should_upgrade() and (encodings or int(length)):
             return 400  # the parser takes this body for the other protocol's and drops it
@@ -309,7 +314,7 @@ class EdgeGuard(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._body_bytes += len(body)
-        if self._body_bytes > self.limits.body_bytes_max:
+        if self._body_bytes > self._body_bytes_max:
             self._find_fault(413)
         if not self._fault:
             super().on_body(body)

@@ -20,6 +20,7 @@ from shared.runtime.crowd import Network, Places
 from shared.runtime.edge_guard import EdgeLimits, guarded_config, start_draining
 from shared.runtime.event_log.interface import StatedStop
 from shared.runtime.health import Health
+from shared.runtime.larger_body import LargerBody
 from shared.runtime.logging import get_logger
 from shared.runtime.metrics import CONTENT_TYPE, render_metrics
 from shared.runtime.settings import ProcessSettings
@@ -125,7 +126,11 @@ class _Server(uvicorn.Server):
 
 
 def _config(
-    app: Any, settings: ProcessSettings, trusted: Sequence[Network] = (), reserved_paths: tuple[bytes, ...] = ()
+    app: Any,
+    settings: ProcessSettings,
+    trusted: Sequence[Network] = (),
+    reserved_paths: tuple[bytes, ...] = (),
+    larger_bodies: tuple[LargerBody, ...] = (),
 ) -> uvicorn.Config:
     places = Places(
         all_max=_connections_possible(settings.connections_max),
@@ -137,7 +142,7 @@ def _config(
         app,
         host=settings.host,
         port=settings.port,
-        limits=EdgeLimits(places=places),
+        limits=EdgeLimits(places=places, larger_bodies=larger_bodies),
         graceful_seconds=GRACEFUL_SECONDS,
     )
 
@@ -176,12 +181,14 @@ def run_api(
     health: Health | None = None,
     trusted: Sequence[Network] = (),
     reserved_paths: tuple[bytes, ...] = (),
+    larger_bodies: tuple[LargerBody, ...] = (),
 ) -> None:
     """Serve an ASGI app behind the edge guard until SIGTERM; requests in hand are finished first.
 
-    What the app opens it closes in its own lifespan. trusted, reserved_paths: see Places.
+    What the app opens it closes in its own lifespan. trusted, reserved_paths: see Places; larger_bodies: see
+    EdgeLimits.
     """
-    config = _config(app, settings, trusted, reserved_paths)
+    config = _config(app, settings, trusted, reserved_paths, larger_bodies)
     server = _Server(config, health.start_draining if health else lambda: None, _nothing)
     _run(server, server.serve)
     if not server.started:

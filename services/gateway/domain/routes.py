@@ -59,12 +59,22 @@ def _open(methods: str, template: str, owner: Owner, **limits: object) -> list[R
 
 
 def _keyed(
-    owner: Owner, roles: frozenset[KeyRole], *lines: str, deadline_seconds: float = DEADLINE_SECONDS
+    owner: Owner,
+    roles: frozenset[KeyRole],
+    *lines: str,
+    deadline_seconds: float = DEADLINE_SECONDS,
+    body_max_bytes: int = BODY_MAX_BYTES,
 ) -> list[Route]:
-    pairs = (line.split() for line in lines)
     return [
-        Route(method=method, template=template, owner=owner, roles=roles, deadline_seconds=deadline_seconds)
-        for method, template in pairs
+        Route(
+            method=method,
+            template=template,
+            owner=owner,
+            roles=roles,
+            deadline_seconds=deadline_seconds,
+            body_max_bytes=body_max_bytes,
+        )
+        for method, template in (line.split() for line in lines)
     ]
 
 

@@ -4,11 +4,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from starlette.types import Receive, Scope, Send
 
 from shared.runtime.edge_guard import EdgeLimits
+from shared.runtime.larger_body import LargerBody
 from tests.unit.http.serving import serve
 
 TINY = EdgeLimits(
@@ -225,3 +227,33 @@ async def test_an_upgrade_with_a_body_is_refused_because_the_body_would_be_lost(
         upgrade = HEAD + b"Connection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 3\r\n\r\nabc"
 
         assert status(await exchange(port, upgrade)) == 400
+
+
+async def test_one_path_may_take_a_larger_body_and_no_other() -> None:
+    limits = replace(TINY, larger_bodies=(LargerBody("/up/{id}/file", bytes_max=5_000),))
+
+    def post(path: str, size: int, *, chunked: bool) -> bytes:
+        body = b"x" * size
+        if chunked:
+            head = f"POST {path} HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
+            return head + f"{size:x}\r\n".encode() + body + b"\r\n0\r\n\r\n"
+        return f"POST {path} HTTP/1.1\r\nHost: t\r\nContent-Length: {size}\r\n\r\n".encode() + body
+
+    async with serve(application, limits) as port:
+        for chunked in (False, True):
+            assert status(await exchange(port, post("/up/7/file?a=1", 5_000, chunked=chunked))) == 200
+            assert status(await exchange(port, post("/up/7/file", 5_001, chunked=chunked))) == 413
+            for other in ("/up/7/file/", "/up//file", "/up/7/files", "/", "/up/7/file/x"):
+                assert status(await exchange(port, post(other, 1_001, chunked=chunked))) == 413
+
+
+async def test_a_larger_body_on_one_request_allows_none_on_the_next_of_the_connection() -> None:
+    limits = replace(TINY, larger_bodies=(LargerBody("/up", bytes_max=5_000),))
+    first = b"POST /up HTTP/1.1\r\nHost: t\r\nContent-Length: 5000\r\n\r\n" + b"x" * 5_000
+    second = b"POST /no HTTP/1.1\r\nHost: t\r\nContent-Length: 1001\r\n\r\n"
+
+    async with serve(application, limits) as port:
+        answer = await exchange(port, first, second)
+
+    assert status(answer) == 200
+    assert b"HTTP/1.1 413" in answer
