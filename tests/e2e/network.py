@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from shared.contracts.catalogue import offer_version_key
 from tests.e2e.client import Client, Merchant, Shopper
+from tests.e2e.database import database_of
+from tests.e2e.metrics import value_of
 from tests.e2e.running_platform import RunningPlatform, wait_until
 
 SETTLE_SECONDS = 30.0
@@ -66,7 +69,23 @@ class Network:
         """Enrol the affiliate; gives its referral link once it works."""
         self.made("/v1/enrolments", {"offer_id": offer_id, "affiliate_id": affiliate.affiliate_id})
         wait_until(lambda: link_of(affiliate, offer_id) != "", SETTLE_SECONDS, "the affiliate has its link")
+        self.wait_for_version(offer_id)
         return link_of(affiliate, offer_id)
+
+    def wait_for_version(self, offer_id: int, version: int = 1) -> None:
+        """Return once conversions knows the offer's version: a sale before that waits for it, as other tests show."""
+        wait_until(
+            lambda: self._conversions_knows(offer_version_key(offer_id, version)),
+            SETTLE_SECONDS,
+            f"version {version} is known where sales are judged",
+        )
+
+    def _conversions_knows(self, key: str) -> bool:
+        with database_of(self.platform, "conversions") as stored:
+            [(has_key, entries)] = stored.rows(
+                "SELECT coalesce(bool_or(key = $1), false), count(*) FROM projection_entry", key
+            )
+        return bool(has_key) and value_of(self.platform, "conversions-api", "tributary_catalogue_entries") == entries
 
 
 def offer_content(**changes: Any) -> dict[str, Any]:

@@ -10,12 +10,6 @@ def test_a_click_nobody_has_heard_of_is_credited_and_gets_its_sub_ids_later(plat
     network = Network(platform)
     merchant, affiliate = network.merchant(), network.affiliate()
     link = network.enrol(network.offer(merchant), affiliate)
-    known = click_id_in(network.shopper.click(link).location)
-    trial = {"click_id": known, "order_id": "trial", "amount": "1.00", "currency": "EUR", "test": "1"}
-    wait_until(
-        lambda: merchant.postback(**trial).body["status"] == "pending", SETTLE_SECONDS, "conversions knows the offer"
-    )
-
     with database_of(platform, "conversions") as sabotage:
         # Whoever holds the positions keeps every consumer of conversions from committing anything.
         sabotage.execute("BEGIN")

@@ -64,6 +64,7 @@ def test_terms_changed_after_the_click_do_not_reach_it(network: Network) -> None
     wait_until(
         lambda: _version_of_link(affiliate, offer_id) == 2, SETTLE_SECONDS, "version 2 is known where clicks are"
     )
+    network.wait_for_version(offer_id, 2)
     after = click_id_in(network.shopper.click(link).location)
 
     assert _report(merchant, before, "before") == (201, "pending", "recorded")
