@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Context, Decimal
+from fractions import Fraction
 from typing import Final
 
 from iso4217 import Currency
@@ -112,6 +113,27 @@ def percentage_of(money: Money, rate_percent: Decimal) -> Money:
     """`rate_percent` of `money`, rounded once at the end (500 minor at 2.9 % = 14.5 → 15)."""
     exact = _CONTEXT.divide(_CONTEXT.multiply(Decimal(money.amount_minor), rate_percent), Decimal(100))
     return Money(round_half_up(exact), money.currency)
+
+
+def exponent_of(currency: str) -> int:
+    """How many decimals `currency` has: 2 for EUR, 0 for JPY, 3 for KWD. Raises KeyError for what is none."""
+    return _EXPONENTS[currency]
+
+
+def round_half_up_exact(amount: Fraction) -> int:
+    """`round_half_up` of an amount that no decimal may spell: half away from zero, without any step in between."""
+    magnitude = (2 * abs(amount.numerator) + amount.denominator) // (2 * amount.denominator)
+    return -magnitude if amount < 0 else magnitude
+
+
+def convert(amount_minor: Fraction, *, base: str, quote: str, rate: Decimal) -> Money:
+    """An exact amount in minor units of `base` as money in `quote`, rounded half up once, at the end.
+
+    rate: one unit of `base` in units of `quote` (not of their minor units), exact and above zero.
+    """
+    shift = exponent_of(quote) - exponent_of(base)
+    exact = amount_minor * Fraction(rate) * Fraction(10) ** shift
+    return Money(round_half_up_exact(exact), quote)
 
 
 def allocate(money: Money, weights: Sequence[int]) -> list[Money]:
