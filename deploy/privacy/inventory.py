@@ -147,6 +147,9 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             " net_before_minor net_after_minor commission_before_minor commission_after_minor margin_before_minor"
             " margin_after_minor currency transaction_ids occurred_at decisions",
         },
+        "exchange_rate": {
+            "none": "number base quote rate source as_of import_id imported_at actor reason_code",
+        },
         "finance_act": {"none": "act_id kind inputs actor occurred_at reason_code transaction_ids"},
         "idempotency_key": {
             "copy": "answer",

@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from services.commissions.api import balances, commissions, ledger, statements
+from services.commissions.api import balances, commissions, exchange_rates, ledger, statements
 from services.commissions.api.desk import Desk
 from services.commissions.bootstrap import Api, build_api
 from services.commissions.settings import CommissionsSettings
@@ -20,7 +20,7 @@ from shared.runtime.process import background, run_api
 from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
-ROUTERS: Final = (commissions.router, balances.router, statements.router, ledger.router)
+ROUTERS: Final = (commissions.router, balances.router, statements.router, ledger.router, exchange_rates.router)
 
 
 def build_app(settings: CommissionsSettings, health: Health) -> FastAPI:
@@ -39,7 +39,9 @@ def app_of(api: Api, settings: CommissionsSettings, health: Health) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
-        app.state.desk = Desk(clock_from(settings.clock_file), api.tenants, api.staff)
+        app.state.desk = Desk(
+            clock_from(settings.clock_file), api.tenants, api.staff, rate_days_max=settings.exchange_rate_days_max
+        )
         app.state.denials = api.denials
         tasks = {"principal keyring": api.principal_keyring.run, "audit of denials": api.denials.run}
         async with background(tasks, health):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
 from services.commissions.domain.statement import Party
 from shared.kernel.clock import Clock
 from shared.runtime.database import Database, Session
@@ -19,11 +20,15 @@ Staff = Annotated[Principal, Depends(require_role("admin", "finance"))]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """tenants: reads pass row-level security. staff: admin and finance see every row."""
+    """tenants: reads pass row-level security. staff: admin and finance see every row.
+
+    rate_days_max: how many days old an exchange rate may be that is used.
+    """
 
     clock: Clock
     tenants: Database
     staff: Database
+    rate_days_max: int = RATE_DAYS_MAX
 
     @asynccontextmanager
     async def reading(self, caller: Principal) -> AsyncIterator[Session]:

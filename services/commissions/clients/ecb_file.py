@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
-from xml.parsers import expat  # noqa: S407 (a document type, and with it every entity, is refused below)
+from xml.parsers import expat
 
 from services.commissions.domain.exchange_rates import PIVOT, ExchangeRate, exchange_rate
 from shared.kernel.errors import InvalidValue, TributaryError
@@ -171,7 +171,7 @@ class _Reading:
 
     def __init__(self) -> None:
         self.found: list[_Quoted] = []
-        self._parser = expat.ParserCreate()
+        self._parser = expat.ParserCreate("utf-8")  # whatever it declares: the bank writes no other
         self._parser.StartDoctypeDeclHandler = self._refuse
         self._parser.EntityDeclHandler = self._refuse
         self._parser.ProcessingInstructionHandler = self._refuse

@@ -1,7 +1,7 @@
 """Exchange rates: stored with source and date, combined exactly, and never taken when they are too old.
 
-A rate says what one unit of `base` is worth in units of `quote`. It holds from its day on until a newer one, for so many
-days. Of one pair and day the last recorded one holds: a correction is recorded after what it corrects.
+A rate says what one unit of `base` is worth in units of `quote`. It holds from its day on until a newer one, for so
+many days. Of one pair and day the last recorded one holds: a correction is recorded after what it corrects.
 """
 
 import re
@@ -23,7 +23,7 @@ RATE_DAYS_MAX: Final = 7
 """How old a rate may be where no setting says otherwise: longer than any run of bank holidays."""
 
 RATE_DIGITS: Final = 24
-"""Significant digits of an inverse or a cross rate: the largest amount comes out exact to a thousandth of a minor unit."""
+"""Significant digits of an inverse or a cross rate: the largest amount comes out right far below a minor unit."""
 
 FIRST_DAY: Final = date(1999, 1, 1)
 """The euro's first day; no rate is older."""
@@ -35,7 +35,7 @@ _CONTEXT: Final = Context(prec=RATE_DIGITS, rounding=ROUND_HALF_UP)
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRate:
-    """One published rate. rate: exact, above zero. source: who published it, such as `ecb`. as_of: the day it is for."""
+    """One published rate. rate: exact, above zero. source: who published it, as `ecb`. as_of: the day it is for."""
 
     base: str
     quote: str
@@ -47,7 +47,11 @@ class ExchangeRate:
     def used(self) -> RateUsedV1:
         """As it is frozen on a posting."""
         return RateUsedV1(
-            base=self.base, quote=self.quote, rate=rate_text(self.rate), source=self.source, as_of=self.as_of.isoformat()
+            base=self.base,
+            quote=self.quote,
+            rate=rate_text(self.rate),
+            source=self.source,
+            as_of=self.as_of.isoformat(),
         )
 
 

@@ -1,4 +1,4 @@
-"""Record exchange rates: the same again changes nothing, another one for the same day is a correction with its reason."""
+"""Record exchange rates: the same again changes nothing, another one for the same day is a correction."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

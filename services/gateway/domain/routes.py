@@ -171,6 +171,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET /v1/commissions/{commission_id}/trail",
     ),
     *_keyed("commissions", EVERYONE, "GET /v1/balance"),
+    *_keyed("commissions", FINANCE, "POST /v1/exchange-rates"),
+    *_keyed("commissions", ADMIN | FINANCE, "GET /v1/exchange-rates"),
     *_keyed("commissions", EVERYONE, "GET /v1/statements", deadline_seconds=EXPORT_DEADLINE_SECONDS),
     *_keyed(
         "commissions",
