@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -25,6 +26,29 @@ class Reader:
 
     client: httpx.AsyncClient
     signer: PrincipalSigner
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        role: Role = "finance",
+        body: Any = None,
+        *,
+        merchant_id: int | None = None,
+        affiliate_id: int | None = None,
+        key_id: str = "k",
+        idempotency_key: str | None = None,
+        content: bytes | None = None,
+        **query: Any,
+    ) -> httpx.Response:
+        """One write as `role`, by the API key `key_id`. body: JSON, None for none."""
+        principal = Principal(role, key_id, merchant_id, affiliate_id, "127.0.0.1", uuid4().hex)
+        token = self.signer.sign(principal, audience="commissions", now=datetime.now(UTC))
+        headers = {PRINCIPAL_HEADER: token}
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
+        parameters = {name.rstrip("_"): str(value) for name, value in query.items()}
+        return await self.client.request(method, path, params=parameters, headers=headers, json=body, content=content)
 
     async def get(
         self,
