@@ -134,12 +134,13 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
     "commissions": {
         "applied_conversion": {"none": "conversion_id last_version status"},
         "block": {"none": "number posting_id booked_at previous_hash entries_hash hash xid"},
+        "cap_usage": {"none": "key offer_id merchant_id affiliate_id period currency name reserved released"},
         "commission": {
             "pseudonym": "click_id",
             "label": "order_id subs aff_click_id",
             "none": "commission_id conversion_id affiliate_id merchant_id offer_id offer_version conversion_event"
             " status term net_minor net_currency currency commission_minor margin_minor payable_at accrual_id"
-            " recorded_at changed_at",
+            " recorded_at changed_at grants target_commission_minor target_margin_minor",
         },
         "commission_step": {
             "copy": "payload",

@@ -26,20 +26,25 @@ class RateUsedV1(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GrantV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a cap granted, or refused. key: the cap, its scope's party and its period, as text. amount: reserved."""
+    """What a cap says to a credit. key: the cap, its scope's party and its period, as text.
+
+    amount or count: what the credit holds under the cap from here on, also where more of it was refused; neither where
+    nothing was ever reserved. is_released: finance let it through, and it counts beside the cap, not under it.
+    """
 
     key: str
     is_granted: bool
     amount: MoneyV1 | None = None
     count: int | None = None
+    is_released: bool = False
 
 
 class DecisionsV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a credit depended on besides its own conversion: decided once, the same on every replay.
 
     rate: where the offer pays in another currency than the order's. held: why it waits for finance, such as
-    `rate_missing`. grants: of caps. tier: number of the provisional tier, from 0. groups: the affiliate's when
-    it was decided. referred_by: who earns the second level.
+    `rate_missing`. grants: of caps, where this version changed them. tier: number of the provisional tier, from 0.
+    groups: the affiliate's when it was decided. referred_by: who earns the second level.
     """
 
     rate: RateUsedV1 | None = None

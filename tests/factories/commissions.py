@@ -6,7 +6,7 @@ from itertools import count
 from typing import Literal
 from uuid import UUID, uuid4
 
-from shared.contracts.catalogue import MoneyV1, OfferVersionPublishedV1, TermV1, offer_version_key
+from shared.contracts.catalogue import CapV1, MoneyV1, OfferVersionPublishedV1, TermV1, offer_version_key
 from shared.contracts.conversions import ConversionChangedV1, ConversionStatusV1
 from shared.contracts.events import encode_event
 from shared.contracts.topics import CATALOGUE, CONVERSIONS
@@ -36,7 +36,12 @@ def euros(amount_minor: int) -> MoneyV1:
 
 
 def offer_version(
-    offer_id: int, version: int = 1, *, terms: Sequence[TermV1] = (PERCENTAGE, FLAT), hold_days: int = 0
+    offer_id: int,
+    version: int = 1,
+    *,
+    terms: Sequence[TermV1] = (PERCENTAGE, FLAT),
+    hold_days: int = 0,
+    caps: Sequence[CapV1] = (),
 ) -> OfferVersionPublishedV1:
     """A published offer version of merchant 7."""
     return OfferVersionPublishedV1(
@@ -53,6 +58,7 @@ def offer_version(
         validation_days=14,
         terms=list(terms),
         hold_days=hold_days,
+        caps=list(caps),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from services.commissions.domain.caps import Cap, read_cap
 from services.commissions.domain.terms import FlatTerm, PercentageTerm, PricingImpossible, Term
 from shared.contracts.catalogue import MoneyV1, OfferVersionPublishedV1, TermV1
 from shared.kernel.money import Money, parse_rate_percent, zero
@@ -24,6 +25,11 @@ class OfferVersion:
     version: int
     terms: Mapping[str, PricedTerm]
     hold_days: int
+    caps: tuple[Cap, ...] = ()
+
+    def caps_on(self, event: str) -> tuple[Cap, ...]:
+        """The caps that count conversions of `event`."""
+        return tuple(cap for cap in self.caps if cap.counts(event)) if self.caps else ()
 
 
 def read_offer_version(event: OfferVersionPublishedV1) -> OfferVersion:
@@ -33,6 +39,7 @@ def read_offer_version(event: OfferVersionPublishedV1) -> OfferVersion:
         version=event.version,
         terms={each.event: PricedTerm(read_term(each), each) for each in event.terms},
         hold_days=event.hold_days,
+        caps=tuple(read_cap(each) for each in event.caps),
     )
 
 

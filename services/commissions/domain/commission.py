@@ -7,6 +7,8 @@ from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
+from services.commissions.domain.terms import Price
+from shared.contracts.commissions import GrantV1
 from shared.kernel.errors import TributaryError
 from shared.kernel.ids import derived_id
 from shared.kernel.money import Money
@@ -65,6 +67,8 @@ class Standing:
     attribution: (affiliate, offer, offer version), settled by the first credit for good.
     commission, margin: to the affiliate and to the network, never negative. net: of the order, None where the
     conversion has no amount. accrual_id: the ledger transaction that opened it, None where nothing was posted.
+    grants: what it holds under caps, and what they refused. target: the price it would stand at but for a refusal,
+    None where nothing is withheld.
     """
 
     attribution: tuple[int, int, int]
@@ -74,3 +78,5 @@ class Standing:
     net: Money | None
     payable_at: datetime | None
     accrual_id: UUID | None
+    grants: tuple[GrantV1, ...] = ()
+    target: Price | None = None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.commissions.domain.caps import Cap
 from services.commissions.domain.commission import WITHHELD, CommissionStatus, Standing, require_transition
 from services.commissions.domain.ledger import (
     NETWORK_MARGIN,
@@ -38,6 +39,7 @@ class CreditVersion:
     """What one version of an attributed conversion says. event_id: of the event that brought it.
 
     status: the conversion's. term, hold_days: of the click's offer version; a credit cannot do without the term.
+    caps: those of the offer version that count this event.
     """
 
     event_id: UUID
@@ -55,6 +57,7 @@ class CreditVersion:
     term: Term | None
     hold_days: int
     reason_code: str | None = None
+    caps: tuple[Cap, ...] = ()
 
     @property
     def attribution(self) -> tuple[int, int, int]:
@@ -92,33 +95,51 @@ def apply_version(standing: Standing | None, version: CreditVersion, decisions: 
     Pure. What is held or over its cap stands with nothing posted until finance releases it. An accrual opens a
     commission, an adjustment posts the difference between the new price and the standing one, an approval moves it to
     payable, a reversal takes back all that stands. Amounts of zero post nothing, but the state still changes.
-    Raises PricingImpossible, TransitionRefused, AttributionChanged.
+    A price that a cap refuses leaves standing what stands. Raises PricingImpossible, TransitionRefused,
+    AttributionChanged.
     """
+    applied = _apply(standing, version, decisions)
+    if applied.standing is None or not decisions.grants:
+        return applied
+    return replace(applied, standing=replace(applied.standing, grants=tuple(decisions.grants)))
+
+
+def _apply(standing: Standing | None, version: CreditVersion, decisions: DecisionsV1) -> Applied:
     if standing is not None and standing.attribution != version.attribution:
         raise AttributionChanged("a credited conversion keeps its affiliate and its offer version")
     if version.status not in CREDITED:
         return _reverse(standing, version)
     if standing is not None and standing.status is CommissionStatus.REVERSED:
         require_transition(standing.status, CommissionStatus.ACCRUED)
-    if version.term is None:
-        raise PricingImpossible("the offer version has no term for this event")
     if standing is not None and standing.status in WITHHELD:
-        return Applied(_with_net(standing, version.net), ())
-    target = price(version.term, ordered=version.ordered, net=version.net)
-    if target.commission.currency != target.margin.currency:
-        raise PricingImpossible("commission and margin are in one currency")
+        return Applied(_withheld_still(standing, version, decisions), ())
+    target = target_price(version, decisions)
     steps: list[Posted] = []
     withheld = _withheld(decisions)
     if standing is None and withheld is not None:
         return Applied(_withhold(version, target, withheld), ())
     if standing is None:
         standing = _accrue(version, target, steps)
+    elif not all(grant.is_granted for grant in decisions.grants or standing.grants):
+        standing = replace(standing, target=target)
     elif (standing.commission, standing.margin) != (target.commission, target.margin):
-        standing = _adjust(standing, version, target, steps)
+        standing = replace(_adjust(standing, version, target, steps), target=None)
+    elif standing.target is not None:
+        standing = replace(standing, target=None)
     standing = _with_net(standing, version.net)
     if version.status == "approved" and standing.status is CommissionStatus.ACCRUED:
         standing = _approve(standing, version, steps)
     return Applied(standing, tuple(steps))
+
+
+def target_price(version: CreditVersion, decisions: DecisionsV1) -> Price:
+    """What `version` is worth under its term, whatever stands. Raises PricingImpossible."""
+    if version.term is None:
+        raise PricingImpossible("the offer version has no term for this event")
+    target = price(version.term, ordered=version.ordered, net=version.net)
+    if target.commission.currency != target.margin.currency:
+        raise PricingImpossible("commission and margin are in one currency")
+    return target
 
 
 def _withheld(decisions: DecisionsV1) -> CommissionStatus | None:
@@ -130,7 +151,23 @@ def _withheld(decisions: DecisionsV1) -> CommissionStatus | None:
 def _withhold(version: CreditVersion, target: Price, status: CommissionStatus) -> Standing:
     nothing = zero(target.commission.currency)
     require_transition(None, status)
-    return Standing(version.attribution, status, nothing, nothing, version.net, None, None)
+    standing = Standing(version.attribution, status, nothing, nothing, version.net, None, None)
+    return _waiting(standing, version, target)
+
+
+def _withheld_still(standing: Standing, version: CreditVersion, decisions: DecisionsV1) -> Standing:
+    """What is held or over its cap follows its order, and waits."""
+    target = target_price(version, decisions) if standing.status is CommissionStatus.OVER_CAP else standing.target
+    return _waiting(_with_net(standing, version.net), version, target)
+
+
+def _waiting(standing: Standing, version: CreditVersion, target: Price | None) -> Standing:
+    """With the price that is withheld, and the day on which it is payable once approved: waiting costs no time."""
+    payable_at = standing.payable_at
+    if version.status == "approved" and payable_at is None:
+        payable_at = version.occurred_at + timedelta(days=version.hold_days)
+    is_held = standing.status is CommissionStatus.HELD
+    return replace(standing, target=None if is_held else target, payable_at=payable_at)
 
 
 def _accrue(version: CreditVersion, target: Price, steps: list[Posted]) -> Standing:
@@ -168,7 +205,7 @@ def _adjust(standing: Standing, version: CreditVersion, target: Price, steps: li
 
 def _approve(standing: Standing, version: CreditVersion, steps: list[Posted]) -> Standing:
     status = require_transition(standing.status, CommissionStatus.APPROVED)
-    payable_at = version.occurred_at + timedelta(days=version.hold_days)
+    payable_at = standing.payable_at or version.occurred_at + timedelta(days=version.hold_days)
     stands = Price(standing.commission, standing.margin)
     amount, currency = standing.commission.amount_minor, standing.commission.currency
     if amount:
@@ -192,7 +229,9 @@ def _reverse(standing: Standing | None, version: CreditVersion) -> Applied:
     if entries:
         transaction = _transaction(version, TransactionKind.REVERSAL, entries, standing.accrual_id)
         posted = (Posted(transaction, before, nothing, status),)
-    after = replace(standing, status=status, commission=nothing.commission, margin=nothing.margin, net=version.net)
+    after = replace(
+        standing, status=status, commission=nothing.commission, margin=nothing.margin, net=version.net, target=None
+    )
     return Applied(after, posted)
 
 

@@ -3,10 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
+import msgspec
+
 from services.commissions.domain.commission import CommissionStatus, Standing
+from services.commissions.domain.terms import Price
+from shared.contracts.commissions import GrantV1
 from shared.kernel.money import Money
 from shared.runtime.database import Session
 
@@ -73,6 +77,7 @@ class StepRow:
     decisions: str
 
 
+_GRANTS: Final = msgspec.json.Decoder(tuple[GrantV1, ...])
 _STEP_TYPES: Final[Mapping[str, str]] = {
     "conversion_id": "uuid",
     "version": "int",
@@ -125,14 +130,18 @@ _COMMISSION_TYPES: Final[Mapping[str, str]] = {
     "margin_minor": "bigint",
     "payable_at": "timestamptz",
     "accrual_id": "uuid",
+    "grants": "text",
+    "target_commission_minor": "bigint",
+    "target_margin_minor": "bigint",
 }
 _CHANGING: Final = (
     "status", "net_minor", "net_currency", "commission_minor", "margin_minor", "payable_at", "accrual_id", "subs",
+    "grants", "target_commission_minor", "target_margin_minor", "currency",
     "aff_click_id", "click_id", "order_id", "changed_at",
 )  # fmt: skip
 _UPSERT_COMMISSIONS: Final = (
     f"INSERT INTO commission ({', '.join(_COMMISSION_TYPES)}) SELECT "  # noqa: S608 (own column names)
-    + ", ".join(f"{name}::jsonb" if name in ("term", "subs") else name for name in _COMMISSION_TYPES)
+    + ", ".join(f"{name}::jsonb" if name in ("term", "subs", "grants") else name for name in _COMMISSION_TYPES)
     + f" FROM unnest({', '.join(f'${n}::{kind}[]' for n, kind in enumerate(_COMMISSION_TYPES.values(), start=1))})"
     + f" AS new ({', '.join(_COMMISSION_TYPES)})"
     + " ON CONFLICT (commission_id) DO UPDATE SET "
@@ -177,7 +186,8 @@ async def find_standings(session: Session, conversion_ids: Sequence[UUID]) -> di
     connection = await session.connection()
     result = await connection.exec_driver_sql(
         "SELECT conversion_id, affiliate_id, offer_id, offer_version, status, currency, commission_minor, margin_minor,"
-        " net_minor, net_currency, payable_at, accrual_id FROM commission WHERE conversion_id = ANY ($1::uuid[])",
+        " net_minor, net_currency, payable_at, accrual_id, grants::text AS grants, target_commission_minor,"
+        " target_margin_minor FROM commission WHERE conversion_id = ANY ($1::uuid[])",
         (list(conversion_ids),),
     )
     return {
@@ -189,9 +199,17 @@ async def find_standings(session: Session, conversion_ids: Sequence[UUID]) -> di
             net=None if row.net_minor is None else Money(row.net_minor, row.net_currency),
             payable_at=row.payable_at,
             accrual_id=row.accrual_id,
+            grants=() if row.grants is None else _GRANTS.decode(row.grants),
+            target=_target(row),
         )
         for row in result
     }
+
+
+def _target(row: Any) -> Price | None:
+    if row.target_commission_minor is None:
+        return None
+    return Price(Money(row.target_commission_minor, row.currency), Money(row.target_margin_minor, row.currency))
 
 
 async def find_applied_events(session: Session, versions: Sequence[tuple[UUID, int]]) -> dict[tuple[UUID, int], UUID]:
@@ -257,6 +275,9 @@ async def save_commissions(session: Session, rows: Sequence[CommissionRow]) -> N
                 [row.standing.margin.amount_minor for row in rows],
                 [row.standing.payable_at for row in rows],
                 [row.standing.accrual_id for row in rows],
+                [msgspec.json.encode(grants).decode() if (grants := row.standing.grants) else None for row in rows],
+                [None if (target := row.standing.target) is None else target.commission.amount_minor for row in rows],
+                [None if (target := row.standing.target) is None else target.margin.amount_minor for row in rows],
             ]
         ),
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from services.commissions.domain.catalogue import OfferVersion
@@ -67,7 +68,7 @@ async def apply_conversions(
     waiting = await _find_waiting(session, conversion_ids)
     await _refuse_contradictions(session, arriving, last_versions)
     standings = await find_standings(session, conversion_ids)
-    decisions = await CreditDecisions.load(session, [*waiting, *arriving], known)
+    decisions = await CreditDecisions.load(session, [*waiting, *arriving], known, standings)
     batch = _Batch(standings={**dict.fromkeys(conversion_ids), **standings}, decisions=decisions)
     for conversion_id, candidates in _by_conversion([*waiting, *arriving]).items():
         _apply_in_order(batch, last_versions[conversion_id], candidates, known)
@@ -115,7 +116,13 @@ def _by_conversion(versions: Iterable[ConversionVersion]) -> dict[UUID, dict[int
     for version in versions:
         known = found.setdefault(version.conversion_id, {}).setdefault(version.event.version, version)
         _require_same(version, known.event.event_id)
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=_recorded_first))
+
+
+def _recorded_first(candidate: tuple[UUID, dict[int, ConversionVersion]]) -> tuple[datetime, UUID]:
+    """First recorded, first granted: also within a batch, whose conversions are locked in the order of their ids."""
+    conversion_id, versions = candidate
+    return versions[min(versions)].event.occurred_at, conversion_id
 
 
 def _apply_in_order(
@@ -154,6 +161,7 @@ def _apply(batch: _Batch, version: ConversionVersion, offer_version: OfferVersio
     credit = credit_version(version, offer_version)
     decisions = batch.decisions.decide(before, credit)
     outcome = apply_version(before, credit, decisions)
+    batch.decisions.settle(before, outcome.standing)
     batch.standings[version.conversion_id] = outcome.standing
     priced = None if offer_version is None else offer_version.terms.get(event.conversion_event)
     return AppliedVersion(version, before, outcome, None if priced is None else priced.source, decisions)
@@ -181,6 +189,7 @@ def credit_version(version: ConversionVersion, offer_version: OfferVersion | Non
         term=None if priced is None else priced.term,
         hold_days=0 if offer_version is None else offer_version.hold_days,
         reason_code=event.reason_code,
+        caps=() if offer_version is None else offer_version.caps_on(event.conversion_event),
     )
 
 

@@ -1,11 +1,13 @@
 """Decide what a credit depends on besides its own conversion: once, when its version is applied, for good."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from services.commissions.domain.catalogue import OfferVersion
 from services.commissions.domain.commission import Standing
 from services.commissions.domain.postings import CreditVersion
+from services.commissions.usecases.grant_caps import CapGrants
 from services.commissions.usecases.write_posting import ConversionVersion
 from shared.contracts.commissions import NO_DECISIONS, DecisionsV1
 from shared.runtime.database import Session
@@ -15,16 +17,27 @@ from shared.runtime.database import Session
 class CreditDecisions:
     """Of one batch. Loaded under locks after the conversions' and before the block's; saved with the posting."""
 
+    caps: CapGrants = field(default_factory=CapGrants)
+
     @classmethod
     async def load(
-        cls, session: Session, versions: Sequence[ConversionVersion], known: Mapping[tuple[int, int], OfferVersion]
+        cls,
+        session: Session,
+        versions: Sequence[ConversionVersion],
+        known: Mapping[tuple[int, int], OfferVersion],
+        standings: Mapping[UUID, Standing],
     ) -> "CreditDecisions":
-        """Everything that the batch's `versions` may ask for, which are applied in order of conversion and version."""
-        return cls()
+        """Everything that the batch's `versions` may ask for. Conversions are asked in the order of recording."""
+        return cls(await CapGrants.load(session, versions, known, standings))
 
     def decide(self, standing: Standing | None, version: CreditVersion) -> DecisionsV1:
-        """What holds for `version`, given what stands. Counts it, so that the next one of the batch sees it."""
-        return NO_DECISIONS
+        """What holds for `version`, given what stands. Caps come last: they count the price that the others make."""
+        return self.caps.decide(standing, version, NO_DECISIONS)
+
+    def settle(self, before: Standing | None, after: Standing | None) -> None:
+        """Count what a version came to, so that the next one of the batch sees it."""
+        self.caps.settle(before, after)
 
     async def save(self, session: Session) -> None:
         """Write what was counted."""
+        await self.caps.save(session)

@@ -1,0 +1,67 @@
+"""What is reserved under each cap, by cap, party and period. Its row locks make every reservation atomic."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from services.commissions.domain.caps import CapKey
+from shared.runtime.database import Session
+
+
+@dataclass(frozen=True, slots=True)
+class CapUsage:
+    """Minor units, or conversions. reserved: granted, and standing. released: let through by finance, beside it."""
+
+    reserved: int = 0
+    released: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CapRow:
+    """A cap's row before its first use."""
+
+    key: CapKey
+    merchant_id: int
+
+
+async def lock_caps(session: Session, rows: Sequence[CapRow], keys: Sequence[str]) -> dict[str, CapUsage]:
+    """Lock what `rows` and `keys` (of rows that exist) name, made if need be, and give what each holds. In key order.
+
+    After the conversions' locks, before the block's. Two statements, whatever the batch.
+    """
+    connection = await session.connection()
+    new = sorted(rows, key=lambda row: str(row.key))
+    if new:
+        await connection.exec_driver_sql(
+            "INSERT INTO cap_usage (key, offer_id, merchant_id, affiliate_id, period, currency, name)"
+            " SELECT * FROM unnest($1::text[], $2::int[], $3::int[], $4::int[], $5::text[], $6::text[], $7::text[])"
+            " ON CONFLICT (key) DO NOTHING",
+            (
+                [str(row.key) for row in new],
+                [row.key.offer_id for row in new],
+                [row.merchant_id for row in new],
+                [row.key.affiliate_id for row in new],
+                [row.key.period for row in new],
+                [row.key.currency for row in new],
+                [row.key.name for row in new],
+            ),
+        )
+    result = await connection.exec_driver_sql(
+        "SELECT key, reserved, released FROM cap_usage WHERE key = ANY ($1::text[]) ORDER BY key FOR UPDATE",
+        (sorted({str(row.key) for row in new} | set(keys)),),
+    )
+    return {row.key: CapUsage(row.reserved, row.released) for row in result}
+
+
+async def save_caps(session: Session, usages: Mapping[str, CapUsage]) -> None:
+    """Write what these caps hold now. Their rows must be locked."""
+    connection = await session.connection()
+    await connection.exec_driver_sql(
+        "UPDATE cap_usage SET reserved = new.reserved, released = new.released"
+        " FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS new (key, reserved, released)"
+        " WHERE cap_usage.key = new.key",
+        (
+            list(usages),
+            [usage.reserved for usage in usages.values()],
+            [usage.released for usage in usages.values()],
+        ),
+    )
