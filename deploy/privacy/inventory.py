@@ -146,7 +146,7 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             "copy": "payload",
             "none": "conversion_id version commission_id merchant_id affiliate_id event_id change status reason_code"
             " net_before_minor net_after_minor commission_before_minor commission_after_minor margin_before_minor"
-            " margin_after_minor currency transaction_ids occurred_at decisions",
+            " margin_after_minor currency transaction_ids occurred_at decisions n actor",
         },
         "exchange_rate": {
             "none": "number base quote rate source as_of import_id imported_at actor reason_code",
@@ -204,7 +204,7 @@ EVENTS: Final[Mapping[str, Classes]] = {
         "label": "order_id subs aff_click_id",
         "none": f"{EVENT} transaction_id kind commission_id conversion_id conversion_version affiliate_id merchant_id"
         " offer_id offer_version status term commission_before commission_after margin_before margin_after booked_at"
-        " block_number net_before net_after payable_at reason_code decisions",
+        " block_number net_before net_after payable_at reason_code decisions release_number",
     },
     "finance_act_posted": {
         "none": f"{EVENT} act_id kind inputs actor transaction_ids booked_at block_number reason_code"

@@ -64,6 +64,7 @@ class CommissionPostedV1(Event, frozen=True, kw_only=True, tag="commission_poste
     transaction_id: UUIDv5 of the conversion event. booked_at and block_number: of the block that sealed it.
     term: the offer version's term that priced it. net_before, net_after: of the order. commission_before,
     commission_after and margin_before, margin_after: what stood and what stands. decisions: what else it depended on.
+    release_number: from 1 where finance released, after this version, what was withheld.
     """
 
     transaction_id: str
@@ -92,6 +93,7 @@ class CommissionPostedV1(Event, frozen=True, kw_only=True, tag="commission_poste
     subs: dict[str, str] = {}
     aff_click_id: str | None = None
     decisions: DecisionsV1 = NO_DECISIONS
+    release_number: int = 0
 
 
 class FinanceActPostedV1(Event, frozen=True, kw_only=True, tag="finance_act_posted", omit_defaults=True):

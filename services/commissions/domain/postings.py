@@ -14,7 +14,13 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.commissions.domain.caps import Cap
-from services.commissions.domain.commission import WITHHELD, CommissionStatus, Standing, require_transition
+from services.commissions.domain.commission import (
+    WITHHELD,
+    CommissionStatus,
+    Standing,
+    TransitionRefused,
+    require_transition,
+)
 from services.commissions.domain.ledger import (
     NETWORK_MARGIN,
     LedgerEntry,
@@ -69,6 +75,20 @@ class AttributionChanged(TributaryError):
     """A version that would move a credit from one affiliate, or offer version, to another."""
 
     code = "attribution_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Finance lets through what is withheld: a step of its own after a conversion's version. n: from 1.
+
+    event_id: from which what it posts gets its ids. actor: `key:<id>` of who released.
+    """
+
+    event_id: UUID
+    n: int
+    actor: str
+    occurred_at: datetime
+    reason_code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +150,40 @@ def _apply(standing: Standing | None, version: CreditVersion, decisions: Decisio
     if version.status == "approved" and standing.status is CommissionStatus.ACCRUED:
         standing = _approve(standing, version, steps)
     return Applied(standing, tuple(steps))
+
+
+def apply_release(standing: Standing, version: CreditVersion, release: Release, decisions: DecisionsV1) -> Applied:
+    """What follows from a release. version: the last one applied, which prices it.
+
+    Pure. What is held or over its cap accrues, and is approved if the conversion is, payable when it would have been;
+    a raise that a cap refused is posted. What was held may turn out over its cap, and then waits for another release.
+    Raises TransitionRefused where nothing is withheld or it is held still, PricingImpossible.
+    """
+    if not is_withheld(standing) or decisions.held is not None:
+        raise TransitionRefused("nothing is withheld that could be released")
+    target, steps = target_price(version, decisions), list[Posted]()
+    posting = replace(
+        version, event_id=release.event_id, occurred_at=release.occurred_at, reason_code=release.reason_code
+    )
+    grants = tuple(decisions.grants) or standing.grants
+    if standing.status not in WITHHELD:
+        after = _adjust(standing, posting, target, steps)
+    elif not all(grant.is_granted for grant in grants):
+        nothing = zero(target.commission.currency)
+        status = require_transition(standing.status, CommissionStatus.OVER_CAP)
+        after = replace(standing, status=status, commission=nothing, margin=nothing)
+    else:
+        require_transition(standing.status, CommissionStatus.ACCRUED)
+        after = replace(_accrue(posting, target, steps), payable_at=standing.payable_at)
+        if version.status == "approved":
+            after = _approve(after, posting, steps)
+    is_over_cap = after.status is CommissionStatus.OVER_CAP
+    return Applied(replace(after, grants=grants, target=target if is_over_cap else None), tuple(steps))
+
+
+def is_withheld(standing: Standing) -> bool:
+    """Whether finance can release something of it."""
+    return standing.status in WITHHELD or standing.target is not None
 
 
 def target_price(version: CreditVersion, decisions: DecisionsV1) -> Price:

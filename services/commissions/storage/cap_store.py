@@ -65,3 +65,22 @@ async def save_caps(session: Session, usages: Mapping[str, CapUsage]) -> None:
             [usage.released for usage in usages.values()],
         ),
     )
+
+
+async def find_usage_unlike_its_grants(session: Session) -> str | None:
+    """A cap whose usage is not the sum of what commissions hold under it; None where all is well."""
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "SELECT coalesce(cap_usage.key, held.key) FROM cap_usage FULL JOIN ("
+        "   SELECT one ->> 'key' AS key, coalesce(sum(number) FILTER (WHERE NOT freed), 0) AS reserved,"
+        "     coalesce(sum(number) FILTER (WHERE freed), 0) AS released FROM commission,"
+        "     jsonb_array_elements(grants) AS one,"
+        "     LATERAL (SELECT coalesce((one -> 'amount' ->> 'amount_minor')::bigint, (one ->> 'count')::bigint, 0)"
+        "       AS number, coalesce((one ->> 'is_released')::boolean, false) AS freed) AS of_one"
+        "   WHERE grants IS NOT NULL GROUP BY 1"
+        " ) AS held ON held.key = cap_usage.key"
+        " WHERE (coalesce(held.reserved, 0), coalesce(held.released, 0))"
+        "   IS DISTINCT FROM (cap_usage.reserved, cap_usage.released) ORDER BY 1 LIMIT 1"
+    )
+    found: str | None = result.scalar_one_or_none()
+    return found

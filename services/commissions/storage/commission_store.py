@@ -53,7 +53,10 @@ class CommissionRow:
 
 @dataclass(frozen=True, slots=True)
 class StepRow:
-    """One applied version of a conversion, with what it changed. Amounts in minor units of `currency`."""
+    """One applied version of a conversion, with what it changed. Amounts in minor units of `currency`.
+
+    n, actor: 0 and None; from 1, and who, where finance released something after that version.
+    """
 
     conversion_id: UUID
     version: int
@@ -75,6 +78,8 @@ class StepRow:
     occurred_at: datetime
     payload: bytes
     decisions: str
+    n: int
+    actor: str | None
 
 
 _GRANTS: Final = msgspec.json.Decoder(tuple[GrantV1, ...])
@@ -99,6 +104,8 @@ _STEP_TYPES: Final[Mapping[str, str]] = {
     "occurred_at": "timestamptz",
     "payload": "bytea",
     "decisions": "text",
+    "n": "smallint",
+    "actor": "text",
 }
 _STEP_CASTS: Final[Mapping[str, str]] = {"transaction_ids": "uuid[]", "decisions": "jsonb"}
 _INSERT_STEPS: Final = (
@@ -219,7 +226,8 @@ async def find_applied_events(session: Session, versions: Sequence[tuple[UUID, i
     connection = await session.connection()
     result = await connection.exec_driver_sql(
         "SELECT conversion_id, version, event_id FROM commission_step"
-        " JOIN unnest($1::uuid[], $2::int[]) AS given (conversion_id, version) USING (conversion_id, version)",
+        " JOIN unnest($1::uuid[], $2::int[]) AS given (conversion_id, version) USING (conversion_id, version)"
+        " WHERE n = 0",
         ([conversion_id for conversion_id, _ in versions], [version for _, version in versions]),
     )
     return {(row.conversion_id, row.version): row.event_id for row in result}

@@ -35,28 +35,38 @@ class PostedTransaction:
 
 @dataclass(frozen=True, slots=True)
 class RecordedStep:
-    """An applied version: the event's bytes and the decisions (JSON), which are its inputs, and what it posted."""
+    """An applied version: the event's bytes and the decisions (JSON), which are its inputs, and what it posted.
+
+    n: 0, or from 1 where finance released after it; event_id, actor, occurred_at and reason_code are then its.
+    """
 
     conversion_id: UUID
     version: int
     payload: bytes
     decisions: bytes
+    n: int
+    event_id: UUID
+    actor: str | None
+    occurred_at: datetime
+    reason_code: str | None
     posted: tuple[PostedTransaction, ...]
 
 
 _STEPS: Final = text(
     """
-    SELECT s.conversion_id, s.version, s.payload, s.decisions::text AS decisions,
+    SELECT s.conversion_id, s.version, s.payload, s.decisions::text AS decisions, s.n,
+        s.event_id, s.actor, s.occurred_at AS step_at, s.reason_code,
         t.transaction_id, t.kind, t.occurred_at,
         array_agg(e.account ORDER BY e.n) AS accounts, array_agg(e.currency::text ORDER BY e.n) AS currencies,
         array_agg(e.amount_minor ORDER BY e.n) AS amounts, array_agg(e.payable_at ORDER BY e.n) AS payables
     FROM commission_step AS s
         LEFT JOIN ledger_transaction AS t
             ON t.conversion_id = s.conversion_id AND t.conversion_version = s.version
+            AND t.transaction_id = ANY (s.transaction_ids)
             AND t.kind IN ('accrual', 'approval', 'adjustment', 'reversal')
         LEFT JOIN ledger_entry AS e USING (transaction_id)
-    GROUP BY s.conversion_id, s.version, t.transaction_id
-    ORDER BY s.conversion_id, s.version, t.transaction_id
+    GROUP BY s.conversion_id, s.version, s.n, t.transaction_id
+    ORDER BY s.conversion_id, s.version, s.n, t.transaction_id
     """
 )
 
@@ -73,12 +83,23 @@ async def stream_steps(session: Session) -> AsyncIterator[RecordedStep]:
     result = await session.stream(_STEPS, execution_options={"yield_per": STEPS_AT_ONCE})
     step: RecordedStep | None = None
     async for row in result:
-        if step is not None and (step.conversion_id, step.version) == (row.conversion_id, row.version):
+        if step is not None and (step.conversion_id, step.version, step.n) == (row.conversion_id, row.version, row.n):
             step = replace(step, posted=(*step.posted, *posted_of(row)))
             continue
         if step is not None:
             yield step
-        step = RecordedStep(row.conversion_id, row.version, row.payload, row.decisions.encode(), posted_of(row))
+        step = RecordedStep(
+            conversion_id=row.conversion_id,
+            version=row.version,
+            payload=row.payload,
+            decisions=row.decisions.encode(),
+            n=row.n,
+            event_id=row.event_id,
+            actor=row.actor,
+            occurred_at=row.step_at,
+            reason_code=row.reason_code,
+            posted=posted_of(row),
+        )
     if step is not None:
         yield step
 
@@ -99,7 +120,8 @@ async def find_transaction_without_step(session: Session) -> UUID | None:
         "SELECT transaction_id FROM ledger_transaction AS t"
         " WHERE kind IN ('accrual', 'approval', 'adjustment', 'reversal') AND NOT EXISTS"
         " (SELECT 1 FROM commission_step AS s"
-        "  WHERE s.conversion_id = t.conversion_id AND s.version = t.conversion_version)"
+        "  WHERE s.conversion_id = t.conversion_id AND s.version = t.conversion_version"
+        "  AND t.transaction_id = ANY (s.transaction_ids))"
         " ORDER BY transaction_id LIMIT 1"
     )
     found: UUID | None = result.scalar_one_or_none()

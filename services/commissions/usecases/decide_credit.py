@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import msgspec
+
 from services.commissions.domain.catalogue import OfferVersion
 from services.commissions.domain.commission import Standing
 from services.commissions.domain.postings import CreditVersion
@@ -33,6 +35,10 @@ class CreditDecisions:
     def decide(self, standing: Standing | None, version: CreditVersion) -> DecisionsV1:
         """What holds for `version`, given what stands. Caps come last: they count the price that the others make."""
         return self.caps.decide(standing, version, NO_DECISIONS)
+
+    def release(self, standing: Standing, version: CreditVersion, last: DecisionsV1) -> DecisionsV1:
+        """What holds when finance releases what is withheld. last: what was decided in the conversion's last step."""
+        return self.caps.release(standing, version, msgspec.structs.replace(last, grants=[]))
 
     def settle(self, before: Standing | None, after: Standing | None) -> None:
         """Count what a version came to, so that the next one of the batch sees it."""

@@ -7,7 +7,7 @@ import msgspec
 from services.commissions.domain.acts.registry import transactions_of
 from services.commissions.domain.commission import Standing
 from services.commissions.domain.ledger import CONVERSION_KINDS, LedgerTransaction
-from services.commissions.domain.postings import CREDITED, apply_version
+from services.commissions.domain.postings import CREDITED, Release, apply_release, apply_version
 from services.commissions.storage.act_store import count_acts, find_transaction_without_act, stream_acts
 from services.commissions.storage.step_reader import (
     PostedEntry,
@@ -35,22 +35,28 @@ async def recompute_ledger(session: Session, offer_versions: OfferVersions, prog
     LedgerBroken where a version is missing, or posts other transactions than the ledger has (I5).
     """
     standing: Standing | None = None
-    last: tuple[UUID, int] | None = None
+    last: tuple[UUID, int, int] | None = None
     count, total = 0, await count_steps(session)
     async for step in stream_steps(session):
         if last is None or last[0] != step.conversion_id:
-            standing, expected = None, 1
-        else:
-            expected = last[1] + 1
-        if step.version != expected:
-            raise _broken(step, f"version {expected} of its conversion is missing")
+            standing, last = None, (step.conversion_id, 0, 0)
+        _require_next(step, last[1:])
         standing = await _recompute(session, step, standing, offer_versions)
-        last, count = (step.conversion_id, step.version), count + 1
+        last, count = (step.conversion_id, step.version, step.n), count + 1
         progress(count, total)
     unknown = await find_transaction_without_step(session)
     if unknown is not None:
         raise LedgerBroken(LedgerFault(f"ledger_transaction {unknown}", "no applied version accounts for it"))
     return count
+
+
+def _require_next(step: RecordedStep, last: tuple[int, int]) -> None:
+    """Versions, and the releases after each, are numbered without gaps. last: version and n; (0, 0) for none."""
+    version, n = last
+    if step.n and (step.version, step.n) != (version, n + 1):
+        raise _broken(step, "a release before it is missing")
+    if not step.n and step.version != version + 1:
+        raise _broken(step, f"version {version + 1} of its conversion is missing")
 
 
 async def recompute_acts(session: Session, progress: Progress = in_silence) -> int:
@@ -86,11 +92,20 @@ async def _recompute(
     known = await offer_versions.find_stored(session, key)
     try:
         decisions = msgspec.json.decode(step.decisions, type=DecisionsV1)
-        outcome = apply_version(standing, credit_version(version, known), decisions)
+        credit = credit_version(version, known)
+        outcome = (
+            apply_version(standing, credit, decisions)
+            if step.n == 0 or standing is None
+            else apply_release(standing, credit, _release(step), decisions)
+        )
     except (TributaryError, msgspec.ValidationError) as refused:
         raise _broken(step, f"cannot be repriced: {refused}") from None
     _compare(step, tuple(posted.transaction for posted in outcome.posted))
     return outcome.standing
+
+
+def _release(step: RecordedStep) -> Release:
+    return Release(step.event_id, step.n, step.actor or "", step.occurred_at, step.reason_code or "")
 
 
 def _compare(step: RecordedStep, computed: tuple[LedgerTransaction, ...]) -> None:
@@ -119,4 +134,5 @@ def _broken(step: RecordedStep, reason: str) -> LedgerBroken:
 
 
 def _row(step: RecordedStep) -> str:
-    return f"commission_step {step.conversion_id} version {step.version}"
+    released = f" release {step.n}" if step.n else ""
+    return f"commission_step {step.conversion_id} version {step.version}{released}"

@@ -17,6 +17,7 @@ from services.commissions.domain.ledger import (
     block_hash,
     entries_hash,
 )
+from services.commissions.storage.cap_store import find_usage_unlike_its_grants
 from services.commissions.storage.ledger_reader import (
     StoredBlock,
     StoredTransaction,
@@ -71,7 +72,7 @@ async def verify_ledger(session: Session, progress: Progress = in_silence) -> Le
 
     Blocks: gapless, chained, never back in time, each hash as computed from what is stored. Transactions: balanced,
     in a block, none missing from it, none added. Closed periods: closed where they say. Commissions: their amounts
-    are the sums of their entries.
+    are the sums of their entries. Caps: their usage is the sum of what commissions hold.
     """
     proof = await _verify_blocks(session, progress)
     without = await find_transaction_without_block(session)
@@ -83,6 +84,9 @@ async def verify_ledger(session: Session, progress: Progress = in_silence) -> Le
     commission_id = await find_commission_unlike_its_entries(session)
     if commission_id is not None:
         raise _broken(f"commission {commission_id}", "its amounts are not the sums of its ledger entries")
+    key = await find_usage_unlike_its_grants(session)
+    if key is not None:
+        raise _broken(f"cap_usage {key}", "is not the sum of what commissions hold under it")
     return proof
 
 

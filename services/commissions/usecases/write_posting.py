@@ -12,7 +12,7 @@ import msgspec
 
 from services.commissions.domain.commission import Standing, commission_id_of
 from services.commissions.domain.ledger import Block
-from services.commissions.domain.postings import Applied, Posted
+from services.commissions.domain.postings import Applied, Posted, Release
 from services.commissions.storage.commission_store import CommissionRow, StepRow, insert_steps, save_commissions
 from services.commissions.storage.ledger_store import insert_transactions, seal_posting
 from shared.contracts.catalogue import MoneyV1, TermV1
@@ -58,13 +58,17 @@ class ConversionVersion:
 
 @dataclass(frozen=True, slots=True)
 class AppliedVersion:
-    """A version and what came of it. term: the contract's record of what priced it, None where nothing did."""
+    """A version and what came of it. term: the contract's record of what priced it, None where nothing did.
+
+    release: set where finance released what stood after the version.
+    """
 
     version: ConversionVersion
     before: Standing | None
     outcome: Applied
     term: TermV1 | None
     decisions: DecisionsV1 = NO_DECISIONS
+    release: Release | None = None
 
 
 async def write_posting(session: Session, applied: Sequence[AppliedVersion], *, now: datetime) -> int:
@@ -140,6 +144,7 @@ def _tell(
 
 def _step(applied: AppliedVersion) -> StepRow:
     event, before, after = applied.version.event, applied.before, applied.outcome.standing
+    release = applied.release
     standing = after or before
     net_before = None if before is None else before.net
     transaction_ids = ",".join(str(posted.transaction.transaction_id) for posted in applied.outcome.posted)
@@ -149,10 +154,10 @@ def _step(applied: AppliedVersion) -> StepRow:
         commission_id=None if standing is None else applied.version.commission_id,
         merchant_id=event.merchant_id,
         affiliate_id=event.affiliate_id,
-        event_id=event.event_id,
-        change=event.change,
+        event_id=event.event_id if release is None else release.event_id,
+        change=event.change if release is None else "released",
         status=event.status,
-        reason_code=event.reason_code,
+        reason_code=event.reason_code if release is None else release.reason_code,
         net_before_minor=None if net_before is None else net_before.amount_minor,
         net_after_minor=None if event.net_amount is None else event.net_amount.amount_minor,
         commission_before_minor=0 if before is None else before.commission.amount_minor,
@@ -161,8 +166,10 @@ def _step(applied: AppliedVersion) -> StepRow:
         margin_after_minor=0 if after is None else after.margin.amount_minor,
         currency=None if standing is None else standing.commission.currency,
         transaction_ids=f"{{{transaction_ids}}}",
-        occurred_at=event.occurred_at,
+        occurred_at=event.occurred_at if release is None else release.occurred_at,
         payload=applied.version.payload,
+        n=0 if release is None else release.n,
+        actor=None if release is None else release.actor,
         decisions="{}" if applied.decisions is NO_DECISIONS else _json(applied.decisions),
     )
 
@@ -189,7 +196,7 @@ def _commissions(applied: Sequence[AppliedVersion]) -> list[CommissionRow]:
             subs=_json(event.subs),
             aff_click_id=event.aff_click_id,
             recorded_at=rows[conversion_id].recorded_at if conversion_id in rows else event.occurred_at,
-            changed_at=event.occurred_at,
+            changed_at=event.occurred_at if each.release is None else each.release.occurred_at,
         )
     return list(rows.values())
 
@@ -227,10 +234,11 @@ def _announcement(applied: AppliedVersion, posted: Posted, block: Block) -> Outg
         payable_at=standing.payable_at,
         order_id=event.order_id,
         click_id=event.click_id,
-        reason_code=event.reason_code,
+        reason_code=transaction.reason_code,
         subs=event.subs,
         aff_click_id=event.aff_click_id,
         decisions=applied.decisions,
+        release_number=0 if applied.release is None else applied.release.n,
     )
     return OutgoingEvent(COMMISSIONS, str(event.affiliate_id).encode(), word.event_id, encode_event(word))
 

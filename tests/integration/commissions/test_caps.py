@@ -25,9 +25,10 @@ async def used(database: Database, offer_id: int) -> dict[str, tuple[int, int]]:
 
 async def statuses(database: Database, ids: Sequence[UUID]) -> list[str]:
     """Of these conversions' commissions, in their order."""
-    found = dict(
-        await query(database, "SELECT conversion_id, status FROM commission WHERE conversion_id = ANY ($1)", list(ids))
+    rows = await query(
+        database, "SELECT conversion_id, status FROM commission WHERE conversion_id = ANY ($1)", list(ids)
     )
+    found = {row[0]: row[1] for row in rows}
     return [str(found[each]) for each in ids]
 
 

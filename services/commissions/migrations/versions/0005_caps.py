@@ -1,9 +1,9 @@
-"""What is reserved under caps, and what a commission holds and waits for."""
+"""What is reserved under caps, what a commission holds and waits for, and steps that finance makes between versions."""
 
 from alembic import op
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
@@ -48,14 +48,22 @@ def upgrade() -> None:
         " ADD CHECK ((target_commission_minor IS NULL) = (target_margin_minor IS NULL))"
     )
     op.execute(
+        "ALTER TABLE commission_step ADD COLUMN n smallint NOT NULL DEFAULT 0, ADD COLUMN actor text,"
+        " DROP CONSTRAINT commission_step_pkey, ADD PRIMARY KEY (conversion_id, version, n)"
+    )
+    op.execute(
         "CREATE INDEX commission_withheld ON commission (recorded_at DESC, commission_id DESC)"
         " WHERE status IN ('over_cap', 'held')"
     )
 
 
 def downgrade() -> None:
-    """Remove them; every grant stays in the steps."""
+    """Remove them; every grant stays in the steps. Refused by the key where finance has made a step of its own."""
     op.execute("SET lock_timeout = '5s'")
+    op.execute(
+        "ALTER TABLE commission_step DROP CONSTRAINT commission_step_pkey, DROP COLUMN n, DROP COLUMN actor,"
+        " ADD PRIMARY KEY (conversion_id, version)"
+    )
     op.execute("DROP INDEX commission_withheld")
     op.execute(
         "ALTER TABLE commission DROP COLUMN grants, DROP COLUMN target_commission_minor,"
