@@ -94,11 +94,13 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
         },
         "conversion": {
             "pseudonym": "click_id customer_id",
-            "label": "dedupe_key order_id coupon customer_status items merchant_subs subs aff_click_id source creative",
+            "label": "dedupe_key order_id coupon customer_status items facts merchant_subs subs aff_click_id source"
+            " creative",
             "secret": "content_hash clickless_hash",
             "none": "id merchant_id event version status outcome first_received_at first_receipt_id first_outcome"
             " first_status changed_at is_batch clicked_at click_flags offer_id offer_version affiliate_id attributed_by"
-            " currency order_amount_minor net_amount_minor ordered_at approve_at reason_code has_details",
+            " currency order_amount_minor net_amount_minor ordered_at approve_at reason_code has_details"
+            " customer_first_at",
         },
         "conversion_version": {
             "label": "adjustment_id",

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from services.conversions.domain.conversion import Conversion
+from services.conversions.domain.facts import NO_FACTS, Item
 from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.transitions import Status
 from services.conversions.usecases.record_changes import spelt_click_id
@@ -27,10 +28,26 @@ class OutcomeAnswer(BaseModel):
         return cls(code=code, name=Outcome(code).label)
 
 
+class ItemAnswer(BaseModel):
+    """One line of an order. amount: of the whole line, all its quantity."""
+
+    sku: str | None
+    category: str | None
+    quantity: int
+    amount: MoneyAnswer
+
+    @classmethod
+    def of(cls, item: Item) -> "ItemAnswer":
+        """A line as terms price it."""
+        return cls(sku=item.sku, category=item.category, quantity=item.quantity, amount=MoneyAnswer.of(item.amount))
+
+
 class ConversionAnswer(BaseModel):
-    """One conversion. received_at: of the first receipt. order_id, coupon, customer_*: null for affiliates.
+    """One conversion. received_at: of the first receipt. What the merchant said of its order is null for affiliates.
 
     net_amount: what is left after refunds. approve_at: when it will be approved unless something happens before.
+    country, tax, shipping, discount, items: what terms price by; items is empty where the list could not be read as
+    lines of this order. customer_first_at: since when the customer is known to a recurring offer.
     """
 
     id: str
@@ -56,6 +73,12 @@ class ConversionAnswer(BaseModel):
     coupon: str | None
     customer_id: str | None
     customer_status: str | None
+    customer_first_at: datetime | None
+    country: str | None
+    tax: MoneyAnswer | None
+    shipping: MoneyAnswer | None
+    discount: MoneyAnswer | None
+    items: list[ItemAnswer]
     subs: dict[str, str]
     aff_click_id: str | None
     source: str | None
@@ -65,6 +88,7 @@ class ConversionAnswer(BaseModel):
 def conversion_answer(conversion: Conversion, caller: Principal) -> ConversionAnswer:
     """`conversion` as `caller` may see it."""
     details, is_affiliate = conversion.details, caller.role == "affiliate"
+    facts = NO_FACTS if is_affiliate or conversion.facts is None else conversion.facts
     return ConversionAnswer(
         id=str(conversion.id),
         version=conversion.version,
@@ -89,6 +113,12 @@ def conversion_answer(conversion: Conversion, caller: Principal) -> ConversionAn
         coupon=None if is_affiliate else conversion.coupon,
         customer_id=None if is_affiliate else conversion.customer_id,
         customer_status=None if is_affiliate else conversion.customer_status,
+        customer_first_at=None if is_affiliate else conversion.customer_first_at,
+        country=facts.country,
+        tax=_money(facts.tax),
+        shipping=_money(facts.shipping),
+        discount=_money(facts.discount),
+        items=[ItemAnswer.of(item) for item in facts.items],
         subs={} if details is None else dict(details.subs),
         aff_click_id=None if details is None else details.aff_click_id,
         source=None if details is None else details.source,

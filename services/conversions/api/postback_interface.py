@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
+from services.conversions.domain.facts import ITEMS_MAX
 from services.conversions.domain.outcomes import Outcome
-from services.conversions.domain.postback import ITEMS_CHARACTERS_MAX, ITEMS_MAX, SUBS
+from services.conversions.domain.postback import ITEMS_CHARACTERS_MAX, SUBS
 from services.conversions.domain.transitions import Status
 from shared.kernel.ids import ID_MAX
 
@@ -25,15 +26,36 @@ _FIELDS: Final[dict[str, dict[str, Any]]] = {
         "maxLength": 128,
         "description": "The merchant's own reference, no personal data",
     },
-    "customer_status": {"type": "string", "maxLength": 32, "description": "Such as `new` or `returning`"},
+    "customer_status": {
+        "type": "string",
+        "maxLength": 32,
+        "description": "`new` or `returning`, which terms may price by; anything else is only kept",
+    },
+    "country": {"type": "string", "pattern": "^[A-Za-z]{2}$", "description": "Of the order, ISO 3166 alpha-2"},
+    "tax": {**_AMOUNT, "description": "Part of the amount, in its currency, at most the amount"},
+    "shipping": {**_AMOUNT, "description": "Part of the amount, in its currency, at most the amount"},
+    "discount": {**_AMOUNT, "description": "Part of the amount, in its currency, at most the amount"},
     "test": {"type": "string", "enum": ["0", "1"], "description": "1: judged and answered, recorded in a receipt only"},
     **{name: {"type": "string", "maxLength": 255, "description": "Kept beside the conversion"} for name in SUBS},
 }
 _ITEMS: Final[dict[str, Any]] = {
     "type": "array",
     "maxItems": ITEMS_MAX,
-    "description": f"Lines of the order, flat objects; {ITEMS_CHARACTERS_MAX} characters in all",
-    "items": {"type": "object", "additionalProperties": {"type": ["string", "number", "null"]}},
+    "description": (
+        f"Lines of the order, flat objects; {ITEMS_CHARACTERS_MAX} characters in all. Terms price by them where every "
+        "line has an `amount` (of the whole line), and together they are at most the order's; otherwise they are "
+        "only kept"
+    ),
+    "items": {
+        "type": "object",
+        "properties": {
+            "sku": {"type": ["string", "number", "null"], "description": "At most 64 characters"},
+            "category": {"type": ["string", "number", "null"], "description": "At most 64 characters"},
+            "quantity": {"type": ["string", "number", "null"], "description": "From 1, which is the default"},
+            "amount": {"type": ["string", "number", "null"], "description": "Of the whole line, a plain decimal"},
+        },
+        "additionalProperties": {"type": ["string", "number", "null"]},
+    },
 }
 _PROOF: Final[dict[str, dict[str, Any]]] = {
     "merchant_id": {"type": "integer", "minimum": 1, "maximum": ID_MAX, "description": "Who reports"},

@@ -7,6 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from services.conversions.domain.attribution import Reported, Step, Verdict
+from services.conversions.domain.facts import Facts
 from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.transitions import Action, Status, next_status
 from shared.kernel.click_id import Click
@@ -31,6 +32,8 @@ class Conversion:
     """The whole state. first_*: of the first receipt, which decides ages and answers duplicates.
 
     click_id: 35 bytes. click fields are absent while no click is known. approve_at: end of the validation days.
+    facts: None where it was recorded before there were any. customer_first_at: when the customer was first recorded
+    for a recurring offer.
     """
 
     id: UUID
@@ -67,6 +70,8 @@ class Conversion:
     items: str | None = None
     merchant_subs: Mapping[str, str] = field(default_factory=lambda: NO_SUBS)
     details: ClickDetails | None = None
+    facts: Facts | None = None
+    customer_first_at: datetime | None = None
 
     @property
     def reported(self) -> Reported:

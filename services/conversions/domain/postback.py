@@ -12,6 +12,15 @@ from typing import Any, Final
 
 import orjson
 
+from services.conversions.domain.facts import (
+    ITEMS_MAX,
+    NO_FACTS,
+    Facts,
+    customer_status_of,
+    parse_country,
+    parse_part,
+    read_items,
+)
 from shared.kernel.errors import InvalidValue
 from shared.kernel.money import Money, is_currency, parse_money
 from shared.kernel.personal_values import Screen, may_be_personal, personal_kind
@@ -21,7 +30,6 @@ EVENT_REFUND: Final = "refund"
 """What an adjustment may call itself; no order, and no term of an offer, has this event."""
 
 SUBS: Final = tuple(f"sub{number}" for number in range(1, 11))
-ITEMS_MAX: Final = 50
 ITEMS_CHARACTERS_MAX: Final = 8_000
 CLICK_ID_CHARACTERS_MAX: Final = 256
 """Beyond this it is refused unread; a click ID has 56."""
@@ -40,6 +48,7 @@ class Postback:
     """What a merchant reports. event: None where it said none. amount: of the order, or the part taken back.
 
     click_id: its spelling, unverified. ordered_at: the merchant's own time of the order. items: canonical JSON.
+    country, tax, shipping, discount: see Facts; of an order only, an adjustment's are ignored.
     as_sent: what it was before it was screened, to be compared with what an earlier version recorded so; never kept.
     """
 
@@ -54,6 +63,10 @@ class Postback:
     customer_id: str | None = None
     customer_status: str | None = None
     items: str | None = None
+    country: str | None = None
+    tax: Money | None = None
+    shipping: Money | None = None
+    discount: Money | None = None
     subs: Mapping[str, str] | None = None
     is_test: bool = False
     as_sent: "Postback | None" = field(default=None, repr=False, compare=False)
@@ -68,13 +81,30 @@ class Postback:
         """The event, `sale` where none was given."""
         return self.event or EVENT_DEFAULT
 
-    def content_hash(self, *, with_click_id: bool = True) -> bytes:
+    @property
+    def facts(self) -> Facts:
+        """What terms may price by: of an order as it is kept, so after it was screened."""
+        parts = (self.country, self.tax, self.shipping, self.discount, self.customer_status, self.items)
+        if not any(part is not None for part in parts):
+            return NO_FACTS
+        return Facts(
+            country=self.country,
+            tax=self.tax,
+            shipping=self.shipping,
+            discount=self.discount,
+            customer_status=customer_status_of(self.customer_status),
+            items=read_items(self.items, self.amount),
+        )
+
+    def content_hash(self, *, with_click_id: bool = True, with_facts: bool = True) -> bytes:
         """SHA-256 of what was reported, without transport, time of sending and signature.
 
-        The click ID counts in its canonical spelling, so that a change of case is no other content.
+        The click ID counts in its canonical spelling, so that a change of case is no other content. Country, tax,
+        shipping and discount count only where one was sent: other reports keep the hash they always had.
+        with_facts False: as they counted while they were unknown fields, which is not at all.
         """
         amount = None if self.amount is None else [self.amount.amount_minor, self.amount.currency]
-        content = [
+        content: list[object] = [
             self.event_or_default if self.adjustment_id is None else self.event,
             self.order_id,
             self.adjustment_id,
@@ -87,12 +117,20 @@ class Postback:
             self.items,
             sorted(self.subs.items()) if self.subs else [],
         ]
+        parts = (self.tax, self.shipping, self.discount)
+        facts = [self.country, *(None if part is None else part.amount_minor for part in parts)]
+        if with_facts and any(fact is not None for fact in facts):
+            content.append(facts)
         return hashlib.sha256(orjson.dumps(content)).digest()
 
-    def is_content_of(self, recorded_hash: bytes, *, with_click_id: bool = True) -> bool:
-        """True when `recorded_hash` is of this report: as it is kept now, or as it was before values were screened."""
+    def is_content_of(self, recorded_hash: bytes, *, with_click_id: bool = True, with_facts: bool = True) -> bool:
+        """True when `recorded_hash` is of this report: as it is kept now, or as it was before values were screened.
+
+        with_facts False: it was recorded while country, tax, shipping and discount were unknown fields.
+        """
         spoken = (self,) if self.as_sent is None else (self, self.as_sent)
-        return any(report.content_hash(with_click_id=with_click_id) == recorded_hash for report in spoken)
+        hashes = (report.content_hash(with_click_id=with_click_id, with_facts=with_facts) for report in spoken)
+        return recorded_hash in hashes
 
     @property
     def adjustment_ids(self) -> tuple[str, ...]:
@@ -117,18 +155,24 @@ def parse_postback(fields: Mapping[str, Any], merchant_id: int) -> Postback:
     if order_id is None and click_id is None:
         raise InvalidValue("order_id", "order_id_or_click_id_required", "give an order_id or a click_id")
     subs = {name: value for name in SUBS if (value := _text(fields, name, _SUB_LIMIT)) is not None}
+    amount = _amount(fields)
+    of_order: Mapping[str, Any] = fields if adjustment_id is None else {}
     return Postback(
         merchant_id=merchant_id,
         event=event,
         order_id=order_id,
         adjustment_id=adjustment_id,
         click_id=click_id,
-        amount=_amount(fields),
+        amount=amount,
         ordered_at=_instant(fields, "occurred_at"),
         coupon=_text(fields, "coupon"),
         customer_id=_text(fields, "customer_id"),
         customer_status=_text(fields, "customer_status"),
         items=_items(fields),
+        country=parse_country(of_order),
+        tax=parse_part(of_order, "tax", amount),
+        shipping=parse_part(of_order, "shipping", amount),
+        discount=parse_part(of_order, "discount", amount),
         subs=subs or None,
         is_test=_flag(fields, "test"),
     )

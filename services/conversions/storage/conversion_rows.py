@@ -6,6 +6,7 @@ from typing import Any, Final
 import orjson
 
 from services.conversions.domain.conversion import ClickDetails, Conversion
+from services.conversions.domain.facts import NO_FACTS, Facts, Item
 from services.conversions.domain.outcomes import Outcome
 from services.conversions.domain.transitions import Status
 from shared.kernel.money import Money
@@ -33,6 +34,7 @@ _IDENTITY: Final[tuple[_Column, ...]] = (
     ("customer_status", "text", lambda c: c.customer_status),
     ("items", "text", lambda c: c.items),
     ("merchant_subs", "jsonb", lambda c: as_json(c.merchant_subs) if c.merchant_subs else None),
+    ("facts", "jsonb", lambda c: facts_json(c.facts)),
 )
 _STATE: Final[tuple[_Column, ...]] = (
     ("version", "int", lambda c: c.version),
@@ -48,6 +50,7 @@ _STATE: Final[tuple[_Column, ...]] = (
     ("attributed_by", "text", lambda c: c.attributed_by),
     ("net_amount_minor", "bigint", lambda c: None if c.net_amount is None else c.net_amount.amount_minor),
     ("approve_at", "timestamptz", lambda c: c.approve_at),
+    ("customer_first_at", "timestamptz", lambda c: c.customer_first_at),
     ("reason_code", "text", lambda c: c.reason_code),
     ("has_details", "boolean", lambda c: c.details is not None),
     ("subs", "jsonb", lambda c: None if c.details is None else as_json(c.details.subs)),
@@ -60,6 +63,49 @@ _STATE: Final[tuple[_Column, ...]] = (
 def as_json(value: Any) -> str:
     """`value` as the text of a jsonb parameter."""
     return orjson.dumps(value).decode("utf-8") if value else "{}"
+
+
+def facts_json(facts: Facts | None) -> str | None:
+    """The facts as the column holds them, amounts in minor units of the order's currency; None where there are none."""
+    if facts is None or facts == NO_FACTS:
+        return None
+    amounts = {name: getattr(facts, name) for name in _FACT_AMOUNTS}
+    plain = {name: getattr(facts, name) for name in _FACT_TEXTS}
+    kept = {name: amount.amount_minor for name, amount in amounts.items() if amount is not None}
+    items = [
+        {"sku": item.sku, "category": item.category, "quantity": item.quantity, "amount": item.amount.amount_minor}
+        for item in facts.items
+    ]
+    return as_json(
+        {name: value for name, value in plain.items() if value is not None} | kept | ({"items": items} if items else {})
+    )
+
+
+def _read_facts(kept: Mapping[str, Any] | None, currency: str | None) -> Facts | None:
+    """The facts in the column. None: recorded before there were any, so that they count for nothing in its content."""
+    if not kept:
+        return None if kept is None else NO_FACTS
+
+    def money(amount_minor: int | None) -> Money | None:
+        return None if amount_minor is None or currency is None else Money(amount_minor, currency)
+
+    items = ((money(line["amount"]), line) for line in kept.get("items", ()))
+    return Facts(
+        country=kept.get("country"),
+        customer_status=kept.get("customer_status"),
+        tax=money(kept.get("tax")),
+        shipping=money(kept.get("shipping")),
+        discount=money(kept.get("discount")),
+        items=tuple(
+            Item(amount=amount, quantity=line["quantity"], sku=line["sku"], category=line["category"])
+            for amount, line in items
+            if amount is not None
+        ),
+    )
+
+
+_FACT_TEXTS: Final = ("country", "customer_status")
+_FACT_AMOUNTS: Final = ("tax", "shipping", "discount")
 
 
 def _given(columns: Sequence[_Column]) -> str:
@@ -110,6 +156,7 @@ def read_conversion(row: Mapping[str, Any]) -> Conversion:
         order_amount=None if currency is None else Money(row["order_amount_minor"], currency),
         net_amount=None if currency is None else Money(row["net_amount_minor"], currency),
         details=details,
+        facts=_read_facts(row["facts"], currency),
     )
 
 
@@ -127,6 +174,7 @@ _TRANSLATED: Final = frozenset(
         "aff_click_id",
         "source",
         "creative",
+        "facts",
     }
 )
 _PLAIN: Final = tuple(name for name, _, _ in ALL if name not in _TRANSLATED)

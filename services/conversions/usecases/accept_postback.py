@@ -6,6 +6,7 @@ adjustment id). Within a group the order of arrival decides.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 from services.conversions.domain.attribution import attribute
@@ -164,6 +165,7 @@ def _first_state(submission: Submission, details: dict[bytes, ClickDetails]) -> 
         items=postback.items,
         merchant_subs=postback.subs or {},
         details=None if claim is None else details.get(claim.click_id),
+        facts=postback.facts,
     )
 
 
@@ -228,11 +230,13 @@ async def _contents_of(session: Session, conversions: Iterable[Conversion]) -> C
 def _answer_again(submission: Submission, conversion: Conversion, contents: Contents) -> Answer | None:
     """The answer this very content got when it was taken; None for other content."""
     assert submission.postback is not None
-    if submission.postback.is_content_of(conversion.content_hash):
+    with_facts = conversion.facts is not None
+    if submission.postback.is_content_of(conversion.content_hash, with_facts=with_facts):
         receipt_id, outcome, status = conversion.first_receipt_id, conversion.first_outcome, conversion.first_status
         return Answer(receipt_id, outcome, 200, conversion.id, status.value, duplicate=True)
     of_conversion = (content for (conversion_id, _), content in contents.items() if conversion_id == conversion.id)
-    accepted = next((c for c in of_conversion if submission.postback.is_content_of(c.content_hash)), None)
+    is_of = partial(submission.postback.is_content_of, with_facts=with_facts)
+    accepted = next((content for content in of_conversion if is_of(content.content_hash)), None)
     if accepted is None:
         return None
     return Answer(accepted.receipt_id, accepted.outcome, 200, conversion.id, accepted.status, duplicate=True)
@@ -257,7 +261,9 @@ def _adds_only_a_click(submission: Submission, conversion: Conversion) -> bool:
         and claim is not None
         and conversion.status is Status.UNATTRIBUTED
         and conversion.click_id is None
-        and postback.is_content_of(conversion.clickless_hash, with_click_id=False)
+        and postback.is_content_of(
+            conversion.clickless_hash, with_click_id=False, with_facts=conversion.facts is not None
+        )
         and claim.click.clicked_at <= conversion.first_received_at
     )
 
@@ -283,7 +289,7 @@ async def _add_click(
     await record_changes(session, [Change(after, "attributed", arrival.actor, "click_id_added", steps=verdict.steps)])
     content = AcceptedContent(
         conversion.id,
-        postback.content_hash(),
+        postback.content_hash(with_facts=conversion.facts is not None),
         conversion.merchant_id,
         arrival.receipt_id,
         after.outcome,
