@@ -29,17 +29,17 @@ class OutcomeAnswer(BaseModel):
 
 
 class ItemAnswer(BaseModel):
-    """One line of an order. amount: of the whole line, all its quantity."""
+    """One line of an order. amount: of the whole line, all its quantity; null where it was not said."""
 
     sku: str | None
     category: str | None
     quantity: int
-    amount: MoneyAnswer
+    amount: MoneyAnswer | None
 
     @classmethod
     def of(cls, item: Item) -> "ItemAnswer":
         """A line as terms price it."""
-        return cls(sku=item.sku, category=item.category, quantity=item.quantity, amount=MoneyAnswer.of(item.amount))
+        return cls(sku=item.sku, category=item.category, quantity=item.quantity, amount=_money(item.amount))
 
 
 class ConversionAnswer(BaseModel):

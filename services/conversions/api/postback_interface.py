@@ -42,9 +42,8 @@ _ITEMS: Final[dict[str, Any]] = {
     "type": "array",
     "maxItems": ITEMS_MAX,
     "description": (
-        f"Lines of the order, flat objects; {ITEMS_CHARACTERS_MAX} characters in all. Terms price by them where every "
-        "line has an `amount` (of the whole line), and together they are at most the order's; otherwise they are "
-        "only kept"
+        f"Lines of the order, flat objects; {ITEMS_CHARACTERS_MAX} characters in all. Terms price by them where all "
+        "of them are well-formed and together worth at most the order; otherwise they are only kept"
     ),
     "items": {
         "type": "object",

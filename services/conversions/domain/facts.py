@@ -21,12 +21,12 @@ CUSTOMER_STATUSES: Final = frozenset({"new", "returning"})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of an order. amount: of the whole line, all its quantity, in the order's currency."""
+    """One line of an order. amount: of the whole line, all its quantity, in the order's currency; None if unsaid."""
 
-    amount: Money
-    quantity: int = 1
     sku: str | None = None
     category: str | None = None
+    quantity: int = 1
+    amount: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,20 +95,25 @@ def read_items(text: str | None, amount: Money | None) -> tuple[Item, ...]:
         items = tuple(_item(item, amount.currency) for item in listed)
     except (ValueError, TypeError, AttributeError, ArithmeticError, RecursionError, InvalidValue):
         return ()
-    is_within = sum(item.amount.amount_minor for item in items) <= amount.amount_minor
+    is_within = sum(item.amount.amount_minor for item in items if item.amount) <= amount.amount_minor
     return items if is_within and len(items) <= ITEMS_MAX else ()
 
 
 def _item(line: Mapping[str, Any], currency: str) -> Item:
-    amount = line.get("amount")
-    if type(amount) not in (str, int, Decimal):
-        raise InvalidValue("items", "amount_malformed", "must be a plain decimal")
     return Item(
-        amount=parse_money(str(amount), currency),
-        quantity=_quantity(line.get("quantity")),
         sku=_item_text(line.get("sku")),
         category=_item_text(line.get("category")),
+        quantity=_quantity(line.get("quantity")),
+        amount=_item_amount(line.get("amount"), currency),
     )
+
+
+def _item_amount(value: Any, currency: str) -> Money | None:
+    if value is None or value == "":
+        return None
+    if type(value) not in (str, int, Decimal):
+        raise InvalidValue("items", "amount_malformed", "must be a plain decimal")
+    return parse_money(str(value), currency)
 
 
 def _quantity(value: Any) -> int:

@@ -72,10 +72,7 @@ def facts_json(facts: Facts | None) -> str | None:
     amounts = {name: getattr(facts, name) for name in _FACT_AMOUNTS}
     plain = {name: getattr(facts, name) for name in _FACT_TEXTS}
     kept = {name: amount.amount_minor for name, amount in amounts.items() if amount is not None}
-    items = [
-        {"sku": item.sku, "category": item.category, "quantity": item.quantity, "amount": item.amount.amount_minor}
-        for item in facts.items
-    ]
+    items = [_kept_item(item) for item in facts.items]
     return as_json(
         {name: value for name, value in plain.items() if value is not None} | kept | ({"items": items} if items else {})
     )
@@ -89,7 +86,6 @@ def _read_facts(kept: Mapping[str, Any] | None, currency: str | None) -> Facts |
     def money(amount_minor: int | None) -> Money | None:
         return None if amount_minor is None or currency is None else Money(amount_minor, currency)
 
-    items = ((money(line["amount"]), line) for line in kept.get("items", ()))
     return Facts(
         country=kept.get("country"),
         customer_status=kept.get("customer_status"),
@@ -97,11 +93,16 @@ def _read_facts(kept: Mapping[str, Any] | None, currency: str | None) -> Facts |
         shipping=money(kept.get("shipping")),
         discount=money(kept.get("discount")),
         items=tuple(
-            Item(amount=amount, quantity=line["quantity"], sku=line["sku"], category=line["category"])
-            for amount, line in items
-            if amount is not None
+            Item(line.get("sku"), line.get("category"), line["quantity"], money(line.get("amount")))
+            for line in kept.get("items", ())
         ),
     )
+
+
+def _kept_item(item: Item) -> dict[str, Any]:
+    amount_minor = None if item.amount is None else item.amount.amount_minor
+    line = {"sku": item.sku, "category": item.category, "quantity": item.quantity, "amount": amount_minor}
+    return {name: value for name, value in line.items() if value is not None}
 
 
 _FACT_TEXTS: Final = ("country", "customer_status")

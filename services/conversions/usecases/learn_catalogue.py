@@ -25,5 +25,5 @@ def offer_version_of(event: OfferVersionPublishedV1) -> OfferVersion:
         window_max_seconds=event.window_max_seconds,
         late_hours=event.late_hours,
         validation_days=event.validation_days,
-        needs_amount={term.event: term.kind == "percentage" for term in event.terms},
+        needs_amount={term.event: term.kind != "flat" for term in event.terms},
     )

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from services.conversions.domain.conversion import Change, Conversion
+from services.conversions.domain.facts import NO_FACTS, Item
 from services.conversions.storage.conversion_store import insert_versions, update_conversions
 from services.conversions.usecases.count_versions import count_versions
 from services.conversions.usecases.tell_changes import tell_changes
 from shared.contracts.catalogue import MoneyV1
-from shared.contracts.conversions import ConversionChangedV1
+from shared.contracts.conversions import ConversionChangedV1, LineItemV1
 from shared.contracts.events import encode_event
 from shared.contracts.topics import CONVERSIONS
 from shared.kernel.click_id import spell_click_id
@@ -41,6 +42,7 @@ def _outgoing(change: Change, event: ConversionChangedV1) -> OutgoingEvent:
 def conversion_changed(change: Change, spelling: str | None = None) -> ConversionChangedV1:
     """`change` in the words of conversions.v1."""
     state, details = change.after, change.after.details
+    facts = state.facts or NO_FACTS
     return ConversionChangedV1(
         event_id=new_id(),
         occurred_at=state.changed_at,
@@ -68,7 +70,19 @@ def conversion_changed(change: Change, spelling: str | None = None) -> Conversio
         aff_click_id=None if details is None else details.aff_click_id,
         source=None if details is None else details.source,
         creative=None if details is None else details.creative,
+        coupon=state.coupon,
+        customer_status=facts.customer_status,
+        country=facts.country,
+        items=[_line_item(item) for item in facts.items],
+        tax=_money(facts.tax),
+        shipping=_money(facts.shipping),
+        discount=_money(facts.discount),
+        customer_first_at=state.customer_first_at,
     )
+
+
+def _line_item(item: Item) -> LineItemV1:
+    return LineItemV1(sku=item.sku, category=item.category, quantity=item.quantity, amount=_money(item.amount))
 
 
 def spelt_click_id(state: Conversion) -> str | None:
