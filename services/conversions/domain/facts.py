@@ -53,7 +53,7 @@ def parse_country(fields: Mapping[str, Any]) -> str | None:
     value = fields.get("country")
     if value is None or value == "":
         return None
-    country = value.upper() if isinstance(value, str) and len(value) == 2 else ""
+    country = value.upper() if isinstance(value, str) and value.isascii() else ""
     if not is_country(country):
         raise InvalidValue("country", "country_unknown", "must be an ISO 3166 code of two letters such as DE")
     return country
