@@ -108,6 +108,10 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             " reason_code currency net_amount_minor steps",
         },
         "credential_change": {"none": "only_row count"},
+        "customer_ownership": {
+            "pseudonym": "customer_id",
+            "none": "conversion_id merchant_id offer_id offer_version affiliate_id first_at",
+        },
         "erased_click": {"pseudonym": "click_id", "none": "erasure_id erased_at clicks_done_at"},
         "erased_customer": {"pseudonym": "customer_id", "none": "merchant_id erased_at"},
         "erasure": {

@@ -1,5 +1,6 @@
 """Accounting periods: UTC calendar months, half-open."""
 
+import calendar
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,20 @@ class Period:
 
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.month:02d}"
+
+
+def months_after(instant: datetime, months: int) -> datetime:
+    """The same time of the same day in UTC that many calendar months later, or on that month's last day if it is short.
+
+    31 January and one month is 28 (29) February; counted from the first instant each time, so that two months are
+    31 March. Beyond the year 9999 it stays at its end.
+    """
+    utc = require_utc(instant)
+    year, month = divmod(utc.year * 12 + utc.month - 1 + months, 12)
+    if year > 9999:
+        return datetime.max.replace(tzinfo=UTC)
+    day = min(utc.day, calendar.monthrange(year, month + 1)[1])
+    return utc.replace(year=year, month=month + 1, day=day)
 
 
 def period_of(instant: datetime) -> Period:

@@ -4,7 +4,7 @@ Status and enrolment are the click's business.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,8 @@ class OfferVersion:
 
     window_min_seconds, window_max_seconds: age of a click that converts, both inclusive. late_hours: how late a batch
     may report. needs_amount: by event of the terms, whether the order's amount decides the commission.
+    recurring_months: by event whose later orders count for the affiliate that brought the customer, for how many
+    months from the first (0: for life).
     """
 
     offer_id: int
@@ -23,6 +25,12 @@ class OfferVersion:
     late_hours: int
     validation_days: int
     needs_amount: Mapping[str, bool]
+    recurring_months: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_recurring(self) -> bool:
+        """True when a first order on it makes an affiliate own the customer."""
+        return bool(self.recurring_months)
 
 
 class Catalogue:

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from services.conversions.domain.attribution import Reported, Step, Verdict
+from services.conversions.domain.attribution import Reported, Verdict
 from services.conversions.domain.facts import Facts
 from services.conversions.domain.outcomes import Outcome
+from services.conversions.domain.step import Step
 from services.conversions.domain.transitions import Action, Status, next_status
 from shared.kernel.click_id import Click
 from shared.kernel.errors import InvalidValue
@@ -134,13 +135,31 @@ def with_click(conversion: Conversion, click_id: bytes, click: Click) -> Convers
 
 
 def with_verdict(conversion: Conversion, verdict: Verdict) -> Conversion:
-    """The conversion as the verdict leaves it; the version is the caller's."""
-    return replace(
+    """The conversion as the verdict leaves it; the version is the caller's.
+
+    Where the customer's owner gets it, a click that lost leaves the state: it may be another affiliate's. Its step
+    stays on the trail.
+    """
+    decided = replace(
         conversion,
         status=verdict.status,
         outcome=verdict.outcome,
         attributed_by=verdict.attributed_by,
         approve_at=verdict.approve_at,
+    )
+    owner = verdict.owner
+    if owner is None:
+        return decided
+    return replace(
+        decided,
+        affiliate_id=owner.affiliate_id,
+        offer_id=owner.version.offer_id,
+        offer_version=owner.version.version,
+        customer_first_at=owner.first_at,
+        click_id=None,
+        clicked_at=None,
+        click_flags=0,
+        details=None,
     )
 
 

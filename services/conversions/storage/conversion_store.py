@@ -8,8 +8,8 @@ from uuid import UUID
 import orjson
 from sqlalchemy import text
 
-from services.conversions.domain.attribution import Step
 from services.conversions.domain.conversion import Change, ClickDetails, Conversion
+from services.conversions.domain.step import Step
 from services.conversions.storage import conversion_rows as rows
 from shared.runtime.database import Session
 
@@ -31,6 +31,10 @@ SELECT conversion.* FROM conversion JOIN unnest($1::int[], $2::text[], $3::text[
     ON conversion.merchant_id = given.merchant_id AND conversion.event = given.event
     AND conversion.dedupe_key = given.key
 ORDER BY conversion.id FOR UPDATE OF conversion
+"""
+_FIND_KEYS = """
+SELECT merchant_id, event, dedupe_key FROM conversion JOIN unnest($1::int[], $2::text[], $3::text[])
+    AS given(merchant_id, event, dedupe_key) USING (merchant_id, event, dedupe_key)
 """
 _LOCK_BY_ORDER = """
 SELECT conversion.* FROM conversion JOIN unnest($1::int[], $2::text[]) AS given(merchant_id, order_id)
@@ -89,6 +93,14 @@ async def lock_by_keys(session: Session, keys: Collection[ConversionKey]) -> dic
     )
     found = [rows.read_conversion(dict(row)) for row in result.mappings()]
     return {(c.merchant_id, c.event, c.dedupe_key): c for c in found}
+
+
+async def find_keys(session: Session, keys: Collection[ConversionKey]) -> set[ConversionKey]:
+    """Those of `keys` that conversions are recorded under."""
+    ordered = sorted(keys)
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(_FIND_KEYS, tuple([key[place] for key in ordered] for place in range(3)))
+    return {(row.merchant_id, row.event, row.dedupe_key) for row in result}
 
 
 async def lock_by_orders(session: Session, orders: Collection[tuple[int, str]]) -> list[Conversion]:

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from services.conversions.storage.conversion_rows import ERASED_COLUMNS
+from services.conversions.storage.ownership_store import forget_customer, forget_customers_of_clicks
 from shared.runtime.database import Session
 
 
@@ -136,7 +137,11 @@ async def mark_clicks_done(session: Session, done: Sequence[tuple[UUID, bytes]],
 async def blank_conversions_of_customer(
     session: Session, *, merchant_id: int, customer_id: str, limit: int
 ) -> list[bytes | None]:
-    """Take the customer out of up to `limit` conversions; gives their click IDs, None for those without."""
+    """Take the customer out of up to `limit` conversions; gives their click IDs, None for those without.
+
+    Nobody owns it any more.
+    """
+    await forget_customer(session, merchant_id=merchant_id, customer_id=customer_id)
     result = await session.execute(
         text(
             f"{_BLANK} WHERE id IN (SELECT id FROM conversion WHERE merchant_id = :merchant_id"  # noqa: S608
@@ -149,6 +154,7 @@ async def blank_conversions_of_customer(
 
 async def blank_conversions_of_clicks(session: Session, click_ids: Collection[bytes]) -> int:
     """Take the customer out of these clicks' conversions, and the clicks out of the index; gives how many it took."""
+    await forget_customers_of_clicks(session, click_ids)
     connection = await session.connection()
     blanked = await connection.exec_driver_sql(
         f"{_BLANK} WHERE click_id = ANY ($1::bytea[])"

@@ -36,9 +36,13 @@ from services.conversions.usecases.count_versions import count_versions
 from services.conversions.usecases.judge_postback import Submission, amount_required
 from services.conversions.usecases.older_spelling import as_recorded
 from services.conversions.usecases.record_changes import outgoing_event, record_changes
+from services.conversions.usecases.settle_customers import Candidate, OwnershipOutrun, settle_customers
 from services.conversions.usecases.tell_changes import trace_first_versions
 from shared.kernel.ids import new_id
 from shared.runtime.database import Session
+
+Firsts = dict[ConversionKey, tuple[Submission, Conversion]]
+"""The first of each key with the state it begins in, in the order of arrival."""
 
 Contents = dict[tuple[UUID, bytes], AcceptedContent]
 """Later contents that were taken, by conversion and hash."""
@@ -106,13 +110,16 @@ async def _accept_conversions(session: Session, submissions: Sequence[Submission
     """Insert the first of each key; the rest, in the group or in the table, repeats it."""
     click_ids = {s.claim.click_id for s in submissions if s.claim is not None}
     details = await find_click_details(session, click_ids)
-    firsts: dict[ConversionKey, tuple[Submission, Conversion]] = {}
+    firsts: Firsts = {}
     for submission in submissions:
         key = _key(submission)
         if key not in firsts:
             firsts[key] = (submission, _first_state(submission, details))
+    firsts, claimed = await _settle(session, firsts)
     versions = [_first_version(s, c) for s, c in firsts.values()]
     created = await insert_first_versions(session, versions)
+    if not claimed <= created:
+        raise OwnershipOutrun
     made = zip((s for s, _ in firsts.values()), versions, strict=True)
     trace_first_versions(session, ((s, version) for s, version in made if version.conversion.id in created))
     answers = {s.arrival.receipt_id: _taken(s, c) for s, c in firsts.values() if c.id in created}
@@ -124,6 +131,31 @@ async def _accept_conversions(session: Session, submissions: Sequence[Submission
         await insert_receipts(session, [receipt_of(s, again[s.arrival.receipt_id]) for s in repeats])
         answers |= again
     return answers
+
+
+async def _settle(session: Session, firsts: Firsts) -> tuple[Firsts, set[UUID]]:
+    """`firsts` as their customers' owners decide; and the conversions that made an affiliate one."""
+    candidates = [
+        Candidate(
+            conversion,
+            submission.verdict,
+            None if submission.claim is None else submission.claim.click,
+            None if submission.claim is None else submission.claim.version,
+            is_new=True,
+        )
+        for submission, conversion in firsts.values()
+        if submission.verdict is not None
+    ]
+    settled, claimed = await settle_customers(session, candidates)
+    decided = {
+        key: (replace(submission, verdict=candidate.verdict), _as_first(candidate.conversion))
+        for (key, (submission, _)), candidate in zip(firsts.items(), settled, strict=True)
+    }
+    return decided, claimed
+
+
+def _as_first(conversion: Conversion) -> Conversion:
+    return replace(conversion, first_outcome=conversion.outcome, first_status=conversion.status)
 
 
 def _first_state(submission: Submission, details: dict[bytes, ClickDetails]) -> Conversion:
@@ -286,6 +318,8 @@ async def _add_click(
         with_click(next_version(conversion, arrival.received_at), claim.click_id, claim.click), verdict
     )
     after = replace(after, details=details.get(claim.click_id))
+    (settled,), _ = await settle_customers(session, [Candidate(after, verdict, claim.click, claim.version)])
+    after, verdict = settled.conversion, settled.verdict
     await record_changes(session, [Change(after, "attributed", arrival.actor, "click_id_added", steps=verdict.steps)])
     content = AcceptedContent(
         conversion.id,

@@ -1,6 +1,8 @@
 """Decide conversions that waited for their offer version, as of their first receipt."""
 
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from services.conversions.domain.attribution import attribute
 from services.conversions.domain.catalogue import Catalogue
@@ -10,6 +12,7 @@ from services.conversions.domain.transitions import Status
 from services.conversions.storage.conversion_store import find_offer_version_payloads, lock_ready_waiting
 from services.conversions.usecases.learn_catalogue import learn_catalogue
 from services.conversions.usecases.record_changes import record_changes
+from services.conversions.usecases.settle_customers import Candidate, settle_customers
 from shared.contracts.catalogue import offer_version_key
 from shared.kernel.click_id import Click, ClickFlags
 from shared.kernel.clock import Clock
@@ -28,18 +31,26 @@ async def attribute_waiting(session: Session, clock: Clock) -> int:
     keys = {offer_version_key(c.offer_id or 0, c.offer_version or 0) for c in waiting}
     for payload in (await find_offer_version_payloads(session, keys)).values():
         learn_catalogue(catalogue, payload)
-    changes = [change for c in waiting if (change := _decide(c, catalogue, clock)) is not None]
+    now = clock.now()
+    decided = [candidate for c in waiting if (candidate := _decide(c, catalogue, now)) is not None]
+    settled, _ = await settle_customers(session, sorted(decided, key=_recorded))
+    reason = ReasonCode.OFFER_VERSION_ARRIVED.value
+    changes = [Change(c.conversion, "attributed", _RULE, reason, steps=c.verdict.steps) for c in settled]
     await record_changes(session, changes)
     return len(changes)
 
 
-def _decide(conversion: Conversion, catalogue: Catalogue, clock: Clock) -> Change | None:
+def _recorded(candidate: Candidate) -> tuple[datetime, UUID]:
+    return candidate.conversion.first_received_at, candidate.conversion.id
+
+
+def _decide(conversion: Conversion, catalogue: Catalogue, now: datetime) -> Candidate | None:
     version = catalogue.find_version(conversion.offer_id or 0, conversion.offer_version or 0)
-    verdict = attribute(conversion.reported, _click_of(conversion), version)
+    click = _click_of(conversion)
+    verdict = attribute(conversion.reported, click, version)
     if verdict.status is Status.WAITING:
         return None
-    after = with_verdict(next_version(conversion, clock.now()), verdict)
-    return Change(after, "attributed", _RULE, ReasonCode.OFFER_VERSION_ARRIVED.value, steps=verdict.steps)
+    return Candidate(with_verdict(next_version(conversion, now), verdict), verdict, click, version)
 
 
 def _click_of(conversion: Conversion) -> Click:

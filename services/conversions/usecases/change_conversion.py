@@ -24,6 +24,7 @@ from services.conversions.storage.receipt_store import (
     insert_adjustment,
 )
 from services.conversions.usecases.record_changes import record_changes
+from services.conversions.usecases.settle_customers import settle_released
 from shared.kernel.errors import InvalidValue, TributaryError
 from shared.kernel.money import Money
 from shared.runtime.database import Session
@@ -72,6 +73,8 @@ async def move_conversion(
     """The next version after `action`. Raises TransitionRefused."""
     reason_code = None if reason is None else reason.value
     after = moved(conversion, action, reason_code=reason_code, now=now)
+    if action is Action.RELEASE:
+        after = await settle_released(session, after)
     await record_changes(session, [Change(after, _CHANGES[action], actor, reason_code)])
     return after
 

@@ -26,4 +26,7 @@ def offer_version_of(event: OfferVersionPublishedV1) -> OfferVersion:
         late_hours=event.late_hours,
         validation_days=event.validation_days,
         needs_amount={term.event: term.kind != "flat" for term in event.terms},
+        recurring_months={
+            term.event: term.recurring_months for term in event.terms if term.recurring_months is not None
+        },
     )

@@ -10,6 +10,7 @@ from services.conversions.usecases.accept_postback import accept_postbacks
 from services.conversions.usecases.answer import Answer
 from services.conversions.usecases.count_versions import count_outcome
 from services.conversions.usecases.judge_postback import Submission
+from services.conversions.usecases.settle_customers import OwnershipOutrun
 from shared.runtime.database import Database, is_unavailable, sqlstate_of
 from shared.runtime.failpoint import failpoint
 from shared.runtime.fill import Fill
@@ -117,7 +118,7 @@ class PostbackGroup:
                     failpoint("postback.before_commit")
                 break
             except Exception as error:
-                if not tries_left or sqlstate_of(error) not in _TRY_AGAIN:
+                if not tries_left or not _may_pass(error):
                     raise
         failpoint("postback.after_commit")
         _groups.inc()
@@ -129,6 +130,10 @@ class PostbackGroup:
             mine, answers = answers[: len(waiting.submissions)], answers[len(waiting.submissions) :]
             if not waiting.done.done():
                 waiting.done.set_result(mine)
+
+
+def _may_pass(error: Exception) -> bool:
+    return isinstance(error, OwnershipOutrun) or sqlstate_of(error) in _TRY_AGAIN
 
 
 def _tell(submissions: Sequence[Submission], answers: Sequence[Answer]) -> None:
