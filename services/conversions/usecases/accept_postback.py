@@ -206,12 +206,13 @@ def _first_version(submission: Submission, conversion: Conversion) -> FirstVersi
     assert postback is not None
     assert verdict is not None
     spelling = None if submission.claim is None else submission.claim.spelling
+    kept_spelling = None if conversion.click_id is None else spelling
     return FirstVersion(
         conversion=conversion,
         steps=steps_json(verdict.steps),
         actor_kind=arrival.actor.kind,
         actor_key=arrival.actor.key,
-        event=outgoing_event(Change(conversion, "recorded", arrival.actor), spelling=spelling),
+        event=outgoing_event(Change(conversion, "recorded", arrival.actor), spelling=kept_spelling),
         transport=arrival.transport,
         request_id=arrival.request_id,
         reported_event=postback.event,
