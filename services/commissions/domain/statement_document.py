@@ -1,0 +1,144 @@
+"""What a statement says besides its amounts: whose paper it is, to whom, its number, and the titles of its groups."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+from services.commissions.domain.statement import Party, Statement, StatementLine
+
+KIND_ORDER: Final = (
+    "accrual",
+    "approval",
+    "adjustment",
+    "reversal",
+    "bonus",
+    "referral",
+    "true_up",
+    "manual_adjustment",
+    "revaluation",
+    "vat",
+    "merchant_payment",
+    "prepaid_use",
+    "settlement",
+    "payout",
+    "payout_return",
+)
+"""The order of kinds on paper: what was earned, what was corrected, then what was paid. Others follow, by name."""
+
+_TITLES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "accrual": "Commission",
+        "approval": "Approval",
+        "adjustment": "Adjustment",
+        "reversal": "Reversal",
+        "bonus": "Bonus",
+        "referral": "Referral",
+        "true_up": "Tier true-up",
+        "manual_adjustment": "Manual adjustment",
+        "revaluation": "Currency revaluation",
+        "vat": "VAT",
+        "merchant_payment": "Payment received",
+        "prepaid_use": "Settled from prepayment",
+        "settlement": "Settlement",
+        "payout": "Payout",
+        "payout_return": "Returned payout",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """A party as it is named on paper. address: its lines. tax_id: with its country's prefix, where there is one."""
+
+    name: str
+    address: tuple[str, ...] = ()
+    tax_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Particulars:
+    """What may differ between two papers of one cut, and is frozen when a statement gets its number.
+
+    number: None for a draft. replaces: the number of the void statement that this one stands for.
+    offer_names: as they were called; an offer that is missing here goes by its id.
+    """
+
+    issuer: Letterhead
+    party: Letterhead
+    number: str | None = None
+    replaces: str | None = None
+    offer_names: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class StatementDocument:
+    """A statement and what stands around it; with its lines, all that a form renders."""
+
+    statement: Statement
+    particulars: Particulars
+
+    @property
+    def title(self) -> str:
+        """What it is, in the reader's words."""
+        return "Commission statement" if self.statement.party.affiliate_id is not None else "Statement of charges"
+
+    @property
+    def party_label(self) -> str:
+        """`Affiliate 7` or `Merchant 3`."""
+        return party_label(self.statement.party)
+
+    @property
+    def kinds(self) -> list[str]:
+        """Every kind with a total, in the order of KIND_ORDER."""
+        return sorted({kind for section in self.statement.sections for kind in section.totals_minor}, key=kind_rank)
+
+
+@dataclass(frozen=True, slots=True)
+class LineGroup:
+    """Lines that are shown together: those of one offer, or, of what no offer caused, those of one kind."""
+
+    offer_id: int | None
+    kind: str | None
+
+
+def group_of(line: StatementLine) -> LineGroup:
+    """Where a line is shown."""
+    if line.offer_id is not None:
+        return LineGroup(line.offer_id, None)
+    return LineGroup(None, line.kind)
+
+
+def group_title(group: LineGroup, offer_names: Mapping[int, str]) -> str:
+    """`Offer 12 · Summer shoes`, or the kind's title."""
+    if group.offer_id is None:
+        return title_of(group.kind or "")
+    name = offer_names.get(group.offer_id)
+    return f"Offer {group.offer_id}" if name is None else f"Offer {group.offer_id} · {name}"
+
+
+def kind_rank(kind: str) -> tuple[int, str]:
+    """Sorts kinds: the known ones in their order, then the others by name."""
+    return (KIND_ORDER.index(kind) if kind in KIND_ORDER else len(KIND_ORDER), kind)
+
+
+def title_of(code: str) -> str:
+    """A kind or a reason code in words; one that is not known yet is its code without underscores."""
+    known = _TITLES.get(code)
+    return known if known is not None else code.replace("_", " ").capitalize()
+
+
+def line_title(line: StatementLine) -> str:
+    """What happened and why: `Reversal: order cancelled`."""
+    title = title_of(line.kind)
+    return title if line.reason_code is None else f"{title}: {title_of(line.reason_code).lower()}"
+
+
+def section_title(name: str) -> str:
+    """A section's name as a column head."""
+    return {"receivable": "Charges"}.get(name, name.capitalize())
+
+
+def party_label(party: Party) -> str:
+    """`Affiliate 7` or `Merchant 3`."""
+    return f"Affiliate {party.affiliate_id}" if party.affiliate_id is not None else f"Merchant {party.merchant_id}"
