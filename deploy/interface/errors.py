@@ -78,6 +78,7 @@ REFUSALS: Final[Mapping[str, Refusal]] = {
         422, "Some fields are not valid.", ("limit", "less_than_equal", "Input should be less than or equal to 200")
     ),
     "adjustment_exceeds": Refusal(422, "More is taken back than is left of the order."),
+    "statement_too_long": Refusal(422, "A PDF holds at most 200000 lines: ask for xlsx or csv."),
     "event_ambiguous": Refusal(422, "The order has conversions of several events: name one."),
     "idempotency_key_reused": Refusal(422, "This Idempotency-Key belongs to another request."),
     "rate_limited": Refusal(429, "Too many requests for now."),

@@ -40,7 +40,11 @@ def app_of(api: Api, settings: CommissionsSettings, health: Health) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
         app.state.desk = Desk(
-            clock_from(settings.clock_file), api.tenants, api.staff, rate_days_max=settings.exchange_rate_days_max
+            clock_from(settings.clock_file),
+            api.tenants,
+            api.staff,
+            rate_days_max=settings.exchange_rate_days_max,
+            issuer=settings.issuer,
         )
         app.state.denials = api.denials
         tasks = {"principal keyring": api.principal_keyring.run, "audit of denials": api.denials.run}

@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
+from services.commissions.domain.statement_document import NETWORK, Letterhead
 from shared.runtime.settings import ProcessSettings
 
 
@@ -20,7 +21,17 @@ class RateSettings(BaseSettings):
 class CommissionsSettings(RateSettings, ProcessSettings):
     """What commissions-api and commissions-worker need beyond any process.
 
-    principal_keyring_file: verifies the gateway's principals (the HTTP process only).
+    principal_keyring_file: verifies the gateway's principals (the HTTP process only). network_name, network_address
+    (its lines, separated by `;`), network_tax_id: the letterhead of statements.
     """
 
     principal_keyring_file: Path | None = None
+    network_name: str = Field(default=NETWORK.name, min_length=1, max_length=200)
+    network_address: str = Field(default="", max_length=500)
+    network_tax_id: str = Field(default="", max_length=40)
+
+    @property
+    def issuer(self) -> Letterhead:
+        """Whose paper statements are."""
+        lines = tuple(line.strip() for line in self.network_address.split(";") if line.strip())
+        return Letterhead(self.network_name, lines, self.network_tax_id or None)

@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
 from services.commissions.domain.statement import Party
+from services.commissions.domain.statement_document import NETWORK, Letterhead
 from shared.kernel.clock import Clock
 from shared.runtime.database import Database, Session
 from shared.runtime.principal import Principal, require_role, tenant_of
@@ -22,13 +23,14 @@ Staff = Annotated[Principal, Depends(require_role("admin", "finance"))]
 class Desk:
     """tenants: reads pass row-level security. staff: admin and finance see every row.
 
-    rate_days_max: how many days old an exchange rate may be that is used.
+    rate_days_max: how many days old an exchange rate may be that is used. issuer: on statements' paper.
     """
 
     clock: Clock
     tenants: Database
     staff: Database
     rate_days_max: int = RATE_DAYS_MAX
+    issuer: Letterhead = NETWORK
 
     @asynccontextmanager
     async def reading(self, caller: Principal) -> AsyncIterator[Session]:

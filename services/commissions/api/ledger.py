@@ -8,10 +8,10 @@ from pydantic import BeforeValidator
 
 from services.commissions.api.desk import Staff, desk_of
 from services.commissions.api.ledger_answers import BlockAnswer, LedgerTransactionAnswer, TrialBalanceAnswer
-from services.commissions.api.statement_forms import instant_text
 from services.commissions.storage.ledger_reader import AccountSum, LedgerFilter, StoredBlock, StoredTransaction
 from services.commissions.usecases.read_ledger import read_blocks, read_transactions, read_trial_balance
 from services.commissions.usecases.read_statement import BlockNotFound
+from services.commissions.usecases.statement_forms.plain import instant_text
 from shared.kernel.money import Money
 from shared.runtime.http_app import MoneyAnswer, PlainText, StrictRoute
 from shared.runtime.pagination import (

@@ -1,29 +1,29 @@
-"""`GET /v1/statements`: the list, and, with a period, one statement as JSON or CSV."""
+"""`GET /v1/statements`: the list, and, with a period, one statement as JSON, CSV, XLSX or PDF."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse
 from pydantic import BeforeValidator
 
 from services.commissions.api.desk import Desk, Reader, desk_of, party_asked_for, party_needed
 from services.commissions.api.ledger_answers import ListedStatementAnswer, StatementAnswer
-from services.commissions.api.statement_forms import (
-    CSV_CONTENT_TYPE,
-    file_name,
-    party_document,
-    statement_csv,
-    statement_json,
+from services.commissions.api.statement_files import (
+    FORM_ANSWERS,
+    FormName,
+    form_asked_for,
+    statement_answer,
 )
-from services.commissions.domain.statement import Party, Statement, StatementLine
-from services.commissions.storage.statement_store import ListedStatement, StatementPosition, stream_lines
+from services.commissions.domain.statement import Party
+from services.commissions.storage.statement_store import ListedStatement, StatementPosition
+from services.commissions.usecases.read_particulars import read_document
 from services.commissions.usecases.read_statement import (
     BlockNotFound,
     StatementRequest,
     list_statements,
     read_statement,
 )
+from services.commissions.usecases.statement_forms.plain import party_document
 from shared.kernel.money import Money
 from shared.kernel.period import parse_period
 from shared.runtime.http_app import QueryId, StrictRoute
@@ -51,12 +51,7 @@ Currency = Annotated[str, Query(pattern="^[A-Z]{3}$")]
 @router.get(
     "/statements",
     response_model=None,
-    responses={
-        200: {
-            "model": StatementAnswer | Page[ListedStatementAnswer],
-            "content": {"text/csv": {"schema": {"type": "string"}}},
-        }
-    },
+    responses={200: {"model": StatementAnswer | Page[ListedStatementAnswer], "content": FORM_ANSWERS}},
 )
 async def get_statements(
     request: Request,
@@ -67,18 +62,18 @@ async def get_statements(
     merchant_id: QueryId | None = None,
     period: Annotated[str | None, Query(max_length=7)] = None,
     currency: Currency | None = None,
-    format: Literal["json", "csv"] | None = None,
+    format: FormName | None = None,
     block: BlockNumber | None = None,
 ) -> Response:
     """One statement, or which there are. With `period` that month's; without it the list, newest first.
 
     period: a UTC month. currency: needed where the party has several. block: the cut, for an older state of an open
-    period; left out, the newest. format: json (or `Accept: text/csv` and csv).
+    period; left out, the newest. format: json, csv, xlsx or pdf; left out, `Accept` decides.
     """
     desk = desk_of(request)
     party = party_asked_for(caller, affiliate_id=affiliate_id, merchant_id=merchant_id)
     if period is None:
-        if format == "csv" or block is not None:
+        if format not in (None, "json") or block is not None:
             raise field_invalid("period", "period_needed", "name the month, such as 2026-11")
         return await _list(desk, caller, party, currency, cursor=cursor, limit=limit)
     if party is None:
@@ -89,29 +84,8 @@ async def get_statements(
             statement = await read_statement(session, asked)
         except BlockNotFound:
             raise not_found("block_not_found", "There is no such block yet.") from None
-    wants_csv = format == "csv" or (format is None and "text/csv" in request.headers.get("accept", ""))
-    return _render(statement, _lines(desk, caller, statement), wants_csv=wants_csv)
-
-
-def _render(statement: Statement, lines: AsyncIterator[StatementLine], *, wants_csv: bool) -> Response:
-    headers = {
-        "Tributary-Block": str(statement.cut.number),
-        "Tributary-Block-Hash": statement.cut.hash.hex(),
-        "Tributary-Statement-Status": "final" if statement.cut.is_final else "open",
-        "Cache-Control": "no-store",
-    }
-    if not wants_csv:
-        return StreamingResponse(statement_json(statement, lines), media_type="application/json", headers=headers)
-    headers["Content-Disposition"] = f'attachment; filename="{file_name(statement, "csv")}"'
-    return StreamingResponse(statement_csv(statement, lines), media_type=CSV_CONTENT_TYPE, headers=headers)
-
-
-async def _lines(desk: Desk, caller: Principal, statement: Statement) -> AsyncIterator[StatementLine]:
-    """Read in a transaction of their own: behind the cut the ledger never changes."""
-    async with desk.reading(caller) as session:
-        lines = stream_lines(session, statement.party, currency=statement.currency, cut=statement.cut)
-        async for line in lines:
-            yield line
+        document = await read_document(session, statement, issuer=desk.issuer)
+    return await statement_answer(desk, caller, document, form_asked_for(request, format))
 
 
 async def _list(

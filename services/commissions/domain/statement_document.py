@@ -56,6 +56,10 @@ class Letterhead:
     tax_id: str | None = None
 
 
+NETWORK: Final = Letterhead("Affiliate network")
+"""Whose paper it is where nobody has named the network yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Particulars:
     """What may differ between two papers of one cut, and is frozen when a statement gets its number.
@@ -109,10 +113,10 @@ def group_of(line: StatementLine) -> LineGroup:
     return LineGroup(None, line.kind)
 
 
-def group_title(group: LineGroup, offer_names: Mapping[int, str]) -> str:
+def group_title(group: LineGroup, party: Party, offer_names: Mapping[int, str]) -> str:
     """`Offer 12 · Summer shoes`, or the kind's title."""
     if group.offer_id is None:
-        return title_of(group.kind or "")
+        return title_of(group.kind or "", party)
     name = offer_names.get(group.offer_id)
     return f"Offer {group.offer_id}" if name is None else f"Offer {group.offer_id} · {name}"
 
@@ -122,16 +126,21 @@ def kind_rank(kind: str) -> tuple[int, str]:
     return (KIND_ORDER.index(kind) if kind in KIND_ORDER else len(KIND_ORDER), kind)
 
 
-def title_of(code: str) -> str:
-    """A kind or a reason code in words; one that is not known yet is its code without underscores."""
-    known = _TITLES.get(code)
-    return known if known is not None else code.replace("_", " ").capitalize()
+def title_of(kind: str, party: Party) -> str:
+    """A kind in the party's words; one that is not known yet is its code without underscores."""
+    if kind == "accrual" and party.affiliate_id is None:
+        return "Charge"
+    return _TITLES.get(kind) or _words(kind).capitalize()
 
 
-def line_title(line: StatementLine) -> str:
+def line_title(line: StatementLine, party: Party) -> str:
     """What happened and why: `Reversal: order cancelled`."""
-    title = title_of(line.kind)
-    return title if line.reason_code is None else f"{title}: {title_of(line.reason_code).lower()}"
+    title = title_of(line.kind, party)
+    return title if line.reason_code is None else f"{title}: {_words(line.reason_code)}"
+
+
+def _words(code: str) -> str:
+    return code.replace("_", " ")
 
 
 def section_title(name: str) -> str:

@@ -8,14 +8,14 @@ from sqlalchemy import text
 
 from services.commissions.domain.ledger import GENESIS_HASH
 from services.commissions.domain.statement import Cut, Movement, Party, StatementLine
+from services.commissions.domain.statement_document import KIND_ORDER
 from shared.kernel.period import Period, parse_period
 from shared.runtime.database import Session
 
 LINES_AT_ONCE: Final = 1_000
 """Lines in memory while a statement is streamed."""
 
-_LINES: Final = text(
-    """
+_LINES: Final = """
     SELECT block.number, block.booked_at, t.transaction_id, t.occurred_at, t.kind, t.offer_id, t.commission_id,
         t.conversion_id, t.reason_code, array_agg(split_part(e.account, ':', 1) ORDER BY e.n) AS account_kinds,
         array_agg(e.amount_minor ORDER BY e.n) AS amounts_minor
@@ -25,8 +25,15 @@ _LINES: Final = text(
         AND block.number > CAST(:after AS bigint) AND block.number <= CAST(:until AS bigint)
         AND split_part(e.account, ':', 1) = ANY (CAST(:account_kinds AS text[]))
     GROUP BY block.number, block.booked_at, t.transaction_id
-    ORDER BY block.number, t.occurred_at, coalesce(t.conversion_version, 0), t.kind, t.transaction_id
-    """
+    ORDER BY {groups} block.number, t.occurred_at, coalesce(t.conversion_version, 0), t.kind, t.transaction_id
+"""
+_BOOKED_LINES: Final = text(_LINES.format(groups=""))
+_GROUPED_LINES: Final = text(
+    _LINES.format(
+        groups="t.offer_id NULLS LAST, CASE WHEN t.offer_id IS NULL THEN"
+        " coalesce(array_position(CAST(:kinds AS text[]), t.kind), 1000) END,"
+        ' CASE WHEN t.offer_id IS NULL THEN t.kind END COLLATE "C",'
+    )
 )
 _LIST: Final = """
     WITH moved AS (
@@ -133,18 +140,26 @@ async def sum_movements(session: Session, party: Party, *, currency: str, cut: C
     return [Movement(row.account_kind, row.kind, row.in_period, int(row.amount_minor)) for row in result]
 
 
-async def stream_lines(session: Session, party: Party, *, currency: str, cut: Cut) -> AsyncIterator[StatementLine]:
-    """The lines in booked order, through a server-side cursor: memory does not grow with their number."""
+async def stream_lines(
+    session: Session, party: Party, *, currency: str, cut: Cut, is_grouped: bool = False
+) -> AsyncIterator[StatementLine]:
+    """The lines, through a server-side cursor: memory does not grow with their number.
+
+    In booked order; is_grouped: offer by offer, then kind by kind what no offer caused, each group in booked order.
+    """
+    values: dict[str, Any] = {
+        "merchant_id": party.merchant_id,
+        "affiliate_id": party.affiliate_id,
+        "currency": currency,
+        "after": cut.before_number,
+        "until": cut.number,
+        "account_kinds": list(party.sections),
+    }
+    if is_grouped:
+        values["kinds"] = list(KIND_ORDER)
     result = await session.stream(
-        _LINES,
-        {
-            "merchant_id": party.merchant_id,
-            "affiliate_id": party.affiliate_id,
-            "currency": currency,
-            "after": cut.before_number,
-            "until": cut.number,
-            "account_kinds": list(party.sections),
-        },
+        _GROUPED_LINES if is_grouped else _BOOKED_LINES,
+        values,
         execution_options={"yield_per": LINES_AT_ONCE},
     )
     async for row in result:

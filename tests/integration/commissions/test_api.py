@@ -12,6 +12,12 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 
+from services.commissions.domain.acts.finance_act import FinanceAct
+from services.commissions.domain.statement import Party
+from services.commissions.storage.statement_store import stream_lines
+from services.commissions.usecases.post_acts import post_acts
+from services.commissions.usecases.read_statement import StatementRequest, read_statement
+from shared.kernel.period import parse_period
 from shared.runtime.database import Database
 from shared.runtime.pagination import encode_cursor
 from shared.runtime.principal import Role
@@ -158,6 +164,65 @@ async def test_the_csv_is_the_same_bytes_whenever_it_is_read_and_runs_no_formula
     assert rows[3]["reason_code"] == "'=item_returned"
     assert rows[3]["payable"] == "-2.50"
     assert rows[-1]["block_number"] == str(cut)
+
+
+@pytest.mark.parametrize(
+    ("form", "content_type", "begins"),
+    [
+        ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK"),
+        ("pdf", "application/pdf", b"%PDF-"),
+    ],
+)
+async def test_a_statement_is_a_file_of_the_same_bytes_whatever_comes_later(
+    scene: Scene, form: str, content_type: str, begins: bytes
+) -> None:
+    wanted: dict[str, Any] = {"period": THIS_MONTH, "currency": "EUR", "affiliate_id_": scene.affiliate_id}
+    cut = (await scene.reader.get("/v1/statements", "finance", **wanted)).headers["tributary-block"]
+    first = await scene.reader.get("/v1/statements", "finance", format=form, block=cut, **wanted)
+    later = conversion(
+        conversion_id=uuid4(), offer_id=scene.offer_id, affiliate_id=scene.affiliate_id, ordered=euros(900)
+    )
+    await scene.desk.convert(later)
+    again = await scene.reader.get("/v1/statements", "finance", accept=content_type, block=cut, **wanted)
+    newest = await scene.reader.get("/v1/statements", "finance", format=form, **wanted)
+    foreign = await scene.reader.get("/v1/statements", "affiliate", affiliate_id=1, format=form, **wanted)
+
+    assert first.content.startswith(begins)
+    assert first.headers["content-type"] == content_type
+    assert first.headers["content-disposition"].endswith(f'{scene.affiliate_id}-{THIS_MONTH}-EUR.{form}"')
+    assert again.content == first.content
+    assert newest.content != first.content
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "party_not_found")
+
+
+async def test_lines_of_a_pdf_come_offer_by_offer_and_then_kind_by_kind(scene: Scene) -> None:
+    party = Party(affiliate_id=scene.affiliate_id)
+    other = fresh_id()
+    await scene.desk.publish(offer_version(other))
+    for offer_id in (other, scene.offer_id, other):
+        sale = conversion(conversion_id=uuid4(), offer_id=offer_id, affiliate_id=scene.affiliate_id, ordered=euros(900))
+        await scene.desk.convert(sale)
+    for kind in ("bonus", "bonus"):
+        inputs = {"affiliate_id": scene.affiliate_id, "amount_minor": 5, "currency": "EUR", "merchant_id": None}
+        inputs |= {"payable_at": "2026-12-01T00:00:00+00:00"}
+        act = FinanceAct(uuid4(), kind, inputs, "rule:test", datetime(2026, 11, 20, tzinfo=UTC))
+        async with scene.desk.database.transaction() as session:
+            await post_acts(session, [act], now=datetime(2026, 11, 24, 8, tzinfo=UTC))
+
+    async with scene.desk.database.transaction() as session:
+        statement = await read_statement(session, StatementRequest(party, parse_period(THIS_MONTH), "EUR", None))
+        streams = [
+            [line async for line in stream_lines(session, party, currency="EUR", cut=statement.cut, is_grouped=grouped)]
+            for grouped in (False, True)
+        ]
+
+    booked, grouped = streams
+    assert sorted(booked, key=lambda line: line.transaction_id) == sorted(grouped, key=lambda line: line.transaction_id)
+    assert [line.offer_id for line in grouped] == [scene.offer_id] * 4 + [other] * 2 + [None] * 2
+    for group in (scene.offer_id, other, None):
+        assert [line for line in grouped if line.offer_id == group] == [
+            line for line in booked if line.offer_id == group
+        ]
 
 
 async def test_the_list_of_statements_pages_through_everything_once(scene: Scene) -> None:

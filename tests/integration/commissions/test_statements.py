@@ -9,7 +9,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.commissions.api.statement_forms import statement_csv, statement_json
 from services.commissions.consumers.conversions import ConversionsHandler
 from services.commissions.domain.statement import Party, Statement
 from services.commissions.storage.statement_store import list_statement_rows, stream_lines
@@ -18,6 +17,7 @@ from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.read_balance import read_balance
 from services.commissions.usecases.read_ledger import read_trial_balance
 from services.commissions.usecases.read_statement import BlockNotFound, StatementRequest, read_statement
+from services.commissions.usecases.statement_forms.plain import statement_csv, statement_json
 from shared.contracts.catalogue import MoneyV1, TermV1
 from shared.kernel.errors import InvalidValue
 from shared.kernel.money import AMOUNT_MINOR_MAX

@@ -1,7 +1,7 @@
-"""One statement as a PDF: letterhead, summary, lines grouped by offer with subtotals, closing, the block it is cut at.
+"""One statement as a PDF: letterhead, summary, lines by offer with subtotals, closing, and the block of its cut.
 
-Deterministic: rendered twice, anywhere, it is the same file. 100,000 lines are some 1,800 pages; pages that are done are
-kept compressed, so that memory grows with the file and not with what it was made from.
+Deterministic: rendered twice, anywhere, it is the same file. 100,000 lines are some 1,800 pages; pages that are done
+are kept compressed, so that memory grows with the file and not with what it was made from.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from services.commissions.usecases.statement_forms.pdf_pages import Pages
 from shared.kernel.errors import TributaryError
 
 PDF_LINES_MAX: Final = 200_000
-"""A PDF that nobody could turn over any more, and half a minute of work: longer statements are there as XLSX and CSV."""
+"""Some 3,600 pages, and half a minute of work: longer statements are there as XLSX and CSV."""
 
 LINES_AT_ONCE: Final = 500
 """Lines drawn in one go on another thread, between two looks at what else the process has to do."""
@@ -30,7 +30,7 @@ class StatementTooLong(TributaryError):
 
 
 async def statement_pdf(document: StatementDocument, lines: AsyncIterator[StatementLine]) -> AsyncIterator[bytes]:
-    """The parts of the file. lines: by group, as `storage.statement_store.stream_grouped_lines` gives them.
+    """The parts of the file. lines: grouped, as `storage.statement_store.stream_lines` gives them.
 
     Nothing is given before everything is drawn. Raises StatementTooLong.
     """

@@ -69,17 +69,25 @@ def draw_amounts(
     paper: Paper, columns: Columns, y: float, statement: Statement, amounts_minor: Sequence[int], *, font: str = PLAIN
 ) -> None:
     """One amount a section, and their sum where it has a column. Nothing moved in a section: left empty."""
+    texts = amount_texts(columns, statement, amounts_minor, is_bold=font == BOLD)
+    paper.texts(y, [(x, text) for x, text, size in texts if size == SIZE], SIZE, font=font)
+    for x, text, size in texts:
+        if size != SIZE:
+            paper.text(x, y, text, size, font=font)
+
+
+def amount_texts(
+    columns: Columns, statement: Statement, amounts_minor: Sequence[int], *, is_bold: bool
+) -> list[tuple[float, str, float]]:
+    """Place, text and size of each amount of a row."""
     shown = [*amounts_minor, sum(amounts_minor)] if len(columns.names) > 1 else list(amounts_minor)
-    last = len(shown) - 1
+    font, room, placed = BOLD if is_bold else PLAIN, columns.width - 4, []
     for n, (minor, edge) in enumerate(zip(shown, columns.edges, strict=True)):
-        if minor or n == last or font == BOLD:
-            _draw_amount(paper, edge, y, amount_text(statement, minor), columns.width - 4, font=font)
-
-
-def _draw_amount(paper: Paper, edge: float, y: float, text: str, width: float, *, font: str) -> None:
-    size, wide = SIZE, text_width(text, SIZE, font=font)
-    if wide > width:
-        size = max(SIZE * width / wide, SIZE_MIN)
-    paper.right(edge, y, text, size, font=font)
-
-
+        if not (minor or is_bold or n == len(shown) - 1):
+            continue
+        text = amount_text(statement, minor)
+        size, wide = SIZE, text_width(text, SIZE, font=font)
+        if wide > room:
+            size = max(SIZE * room / wide, SIZE_MIN)
+        placed.append((edge - wide * size / SIZE, text, size))
+    return placed

@@ -120,7 +120,7 @@ def _summary(paper: Paper, document: StatementDocument, columns: Columns, y: flo
     for kind in document.kinds:
         y -= _ROW
         amounts = [each.totals_minor.get(kind, 0) for each in sections]
-        _row(paper, document, columns, y, title_of(kind), amounts)
+        _row(paper, document, columns, y, title_of(kind, document.statement.party), amounts)
     y -= _ROW
     paper.rule(y + 9.5, colour=INK, width=0.7)
     _row(paper, document, columns, y, "Closing balance", [each.closing_minor for each in sections], font=BOLD)

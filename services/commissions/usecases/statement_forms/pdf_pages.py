@@ -12,7 +12,13 @@ from services.commissions.domain.statement_document import (
     line_title,
 )
 from services.commissions.usecases.statement_forms.figures import minute_text, month_text
-from services.commissions.usecases.statement_forms.pdf_columns import SIZE, columns_of, draw_amounts, draw_heads
+from services.commissions.usecases.statement_forms.pdf_columns import (
+    SIZE,
+    amount_texts,
+    columns_of,
+    draw_amounts,
+    draw_heads,
+)
 from services.commissions.usecases.statement_forms.pdf_first_page import draw_first_page
 from services.commissions.usecases.statement_forms.pdf_paper import (
     BOLD,
@@ -37,8 +43,8 @@ _REFERENCE_SIZE: Final = 5.8
 _REFERENCE_WIDTH: Final = 36 * _REFERENCE_SIZE * 0.58
 _SECOND_LINE: Final = 9.0
 _NOTE_AFFILIATE: Final = (
-    "Amounts are in the currency of this statement; a positive amount is owed to the affiliate. An approval moves an amount"
-    " from pending to payable and adds nothing."
+    "Amounts are in the currency of this statement; a positive amount is owed to the affiliate. An approval moves an"
+    " amount from pending to payable and adds nothing."
 )
 _NOTE_MERCHANT: Final = "Amounts are in the currency of this statement; a positive amount is owed by the merchant."
 _NOTE_CUT: Final = (
@@ -60,6 +66,7 @@ class Pages:
             file,
             title=printable(f"{document.title} {number}, {document.party_label}, {self._statement.period}"),
             author=printable(document.particulars.issuer.name),
+            dated_at=self._statement.cut.booked_at or self._statement.period.start,
             subject=f"Block {self._statement.cut.number} {self._statement.cut.hash.hex()}",
         )
         self._group: LineGroup | None = None
@@ -108,7 +115,7 @@ class Pages:
     def _group_head(self, suffix: str) -> None:
         assert self._group is not None
         self._y -= 5
-        title = group_title(self._group, self._document.particulars.offer_names)
+        title = group_title(self._group, self._statement.party, self._document.particulars.offer_names)
         room = RIGHT - LEFT - text_width(suffix, 8.5) - 4
         title = fitted(title, room, 8.5, font=BOLD)
         self._paper.text(LEFT, self._y, title, 8.5, font=BOLD)
@@ -125,16 +132,21 @@ class Pages:
         key = (line.kind, line.reason_code)
         titles = self._titles.get(key)
         if titles is None:
-            titles = self._titles[key] = wrapped(line_title(line), self._entry_width, SIZE, lines_max=2) or [""]
+            title = line_title(line, self._statement.party)
+            titles = self._titles[key] = wrapped(title, self._entry_width, SIZE, lines_max=2)
         return titles
 
     def _draw_line(self, line: StatementLine, titles: list[str], amounts_minor: list[int]) -> None:
         paper, y = self._paper, self._y
-        paper.text(_BOOKED, y, minute_text(line.booked_at), SIZE)
-        for n, title in enumerate(titles):
+        amounts = amount_texts(self._columns, self._statement, amounts_minor, is_bold=False)
+        usual = [(x, text) for x, text, size in amounts if size == SIZE]
+        paper.texts(y, [(_BOOKED, minute_text(line.booked_at)), (_ENTRY, titles[0]), *usual], SIZE)
+        for x, text, size in amounts:
+            if size != SIZE:
+                paper.text(x, y, text, size)
+        for n, title in enumerate(titles[1:], start=1):
             paper.text(_ENTRY, y - n * _SECOND_LINE, title, SIZE)
         paper.text(self._reference, y, str(line.conversion_id or line.transaction_id), _REFERENCE_SIZE, colour=QUIET)
-        draw_amounts(paper, self._columns, y, self._statement, amounts_minor)
         paper.rule(y - 3.7 - _SECOND_LINE * (len(titles) - 1), width=0.25)
 
     def _end_group(self) -> None:

@@ -3,8 +3,11 @@
 Everything that reportlab would take from the machine (its settings file, the environment, the clock) is set here.
 """
 
+import hashlib
 import re
 import unicodedata
+from collections.abc import Iterable
+from datetime import UTC, datetime
 from importlib.resources import files
 from io import BytesIO
 from typing import BinaryIO, Final
@@ -16,7 +19,8 @@ from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 
-WIDTH, HEIGHT = A4
+WIDTH: Final = float(A4[0])
+HEIGHT: Final = float(A4[1])
 LEFT: Final = 48.0
 RIGHT: Final = WIDTH - 48.0
 TOP: Final = HEIGHT - 48.0
@@ -39,7 +43,9 @@ _PAGES: Final = "pages"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\s]+")
 _UNKNOWN: Final = "\N{REPLACEMENT CHARACTER}"
 
-rl_config.useA85 = 0  # type: ignore[attr-defined]
+rl_config.useA85 = 0
+rl_config.invariant = 1
+rl_config.pdfComments = 0
 
 
 def _load_fonts() -> frozenset[int]:
@@ -57,7 +63,7 @@ _KNOWN: Final = _load_fonts()
 
 
 def printable(text: str) -> str:
-    """`text` as the font can show it: one line, composed; a character of another script is the replacement character."""
+    """`text` as the font can show it: one line, composed; where it has no glyph, the replacement character."""
     plain = unicodedata.normalize("NFC", _CONTROL.sub(" ", text[:TEXT_MAX])).strip()
     return plain if plain.isascii() else "".join(each if ord(each) in _KNOWN else _UNKNOWN for each in plain)
 
@@ -100,13 +106,17 @@ def wrapped(text: str, width: float, size: float, *, lines_max: int, font: str =
 class Paper:
     """A canvas with a pen. Positions are in points from the lower left corner; texts must be printable."""
 
-    def __init__(self, file: BinaryIO, *, title: str, author: str, subject: str) -> None:
+    def __init__(self, file: BinaryIO, *, title: str, author: str, subject: str, dated_at: datetime) -> None:
+        """dated_at: the instant that the file names as its own, whenever it is made."""
         self.page = 1
         self._canvas = Canvas(file, pagesize=A4, pageCompression=1, invariant=1, initialFontName=PLAIN, lang="en")
         self._canvas.setTitle(title)
         self._canvas.setAuthor(author)
         self._canvas.setSubject(subject)
         self._canvas.setCreator("Tributary")
+        written = dated_at.astimezone(UTC).strftime("D:%Y%m%d%H%M%S+00'00'")
+        self._canvas.setDateFormatter(lambda *_: written)
+        self._canvas._doc.signature = hashlib.sha256(f"{title}\n{subject}".encode())  # else it holds the environment's
 
     def text(self, x: float, y: float, text: str, size: float, *, font: str = PLAIN, colour: Color = INK) -> None:
         """From `x` on."""
@@ -122,11 +132,21 @@ class Paper:
         """A small heading above a value."""
         self.text(x, y, text, 7, colour=QUIET)
 
-    def rule(self, y: float, *, left: float = LEFT, right: float = RIGHT, colour: Color = HAIR, width: float = 0.5) -> None:
-        """A horizontal line."""
+    def texts(self, y: float, texts: Iterable[tuple[float, str]], size: float, *, font: str = PLAIN) -> None:
+        """Several on one line, each from its place on."""
+        drawn = self._canvas.beginText()
+        drawn.setFont(font, size)
+        drawn.setFillColor(INK)
+        for x, text in texts:
+            drawn.setTextOrigin(x, y)
+            drawn.textOut(text)
+        self._canvas.drawText(drawn)
+
+    def rule(self, y: float, *, left: float = LEFT, colour: Color = HAIR, width: float = 0.5) -> None:
+        """A horizontal line up to the right margin."""
         self._canvas.setStrokeColor(colour)
         self._canvas.setLineWidth(width)
-        self._canvas.line(left, y, right, y)
+        self._canvas.line(left, y, RIGHT, y)
 
     def wash(self, y: float, height: float, *, left: float = LEFT, right: float = RIGHT, colour: Color = WASH) -> None:
         """A filled band."""

@@ -1,7 +1,8 @@
 """One statement as a workbook: a sheet with the summary, and one with a row a line, in booked order.
 
-Amounts are numbers with the currency's decimals, instants are dates; what people wrote is text, also where it begins like
-a formula. Rows go straight to disk, so that memory does not grow with them. The same statement is the same file for ever.
+Amounts are numbers with the currency's decimals, instants are dates; what people wrote is text, also where it begins
+like a formula. Rows go straight to disk, so that memory does not grow with them. The same statement is the same file
+for ever.
 """
 
 import asyncio
@@ -31,7 +32,6 @@ XLSX_LINES_MAX: Final = 1_000_000
 DIGITS_MAX: Final = 15
 """What a spreadsheet's number holds: an amount with more digits is text, rather than another amount."""
 
-_EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 (a workbook's instants have no zone)
 _COLUMNS: Final = (
     ("Block", 10), ("Booked (UTC)", 19), ("Occurred (UTC)", 19), ("Entry", 30), ("Kind", 14), ("Reason", 20),
     ("Offer", 9), ("Offer name", 28), ("Conversion", 37), ("Commission", 37), ("Transaction", 37),
@@ -78,7 +78,7 @@ class _Book:
             {
                 "title": f"{document.title} {document.particulars.number or 'draft'}",
                 "author": document.particulars.issuer.name,
-                "created": _EPOCH if booked_at is None else _plain(booked_at),
+                "created": _plain(booked_at or document.statement.period.start),
             }
         )
         number = _number_format(document.statement.currency)
@@ -143,7 +143,7 @@ class _Book:
         sheet.write_number(row, 0, line.block_number, self._plain)
         sheet.write_datetime(row, 1, _plain(line.booked_at), self._instant)
         sheet.write_datetime(row, 2, _plain(line.occurred_at), self._instant)
-        texts = (line_title(line), line.kind, line.reason_code or "")
+        texts = (line_title(line, self._statement.party), line.kind, line.reason_code or "")
         for n, text in enumerate(texts, start=3):
             sheet.write_string(row, n, text, self._plain)
         if line.offer_id is not None:
@@ -170,7 +170,8 @@ class _Book:
         sections = self._statement.sections
         rows = [("Opening balance", [each.opening_minor for each in sections], True)]
         for kind in self._document.kinds:
-            rows.append((title_of(kind), [each.totals_minor.get(kind, 0) for each in sections], False))
+            amounts = [each.totals_minor.get(kind, 0) for each in sections]
+            rows.append((title_of(kind, self._statement.party), amounts, False))
         rows.append(("Closing balance", [each.closing_minor for each in sections], True))
         for title, amounts, is_total in rows:
             row += 1
