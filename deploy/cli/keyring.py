@@ -1,6 +1,7 @@
 """`tributary keyring`: rotate the keys of one keyring file. Shows numbers and ends, never a secret."""
 
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -11,7 +12,7 @@ import typer
 from deploy.cli.keyring_spread import wait_until_known
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, YesOption, complain, print_json, print_table
 from deploy.cli.place import run, state_folder
-from deploy.cli.sealing import count_sealed, reseal_all
+from deploy.cli.sealing import DETAILS, PLURALS, SECRETS, count_sealed, reseal_all
 from deploy.local.problem import PlainProblem
 from deploy.local.roles import SecretFile
 from deploy.local.secret_files import FILE_NAMES
@@ -49,6 +50,10 @@ RETIRING_MEANS: Final = {
     KeyringKind.SEALING: "Nothing valid is sealed with it here; backups that are can only be opened with it.",
 }
 
+_MEANS: Final = {
+    SECRETS: "Their merchants' postbacks are refused: revoke those credentials and issue new ones.",
+    DETAILS: "Those affiliates cannot be paid until they set their details again.",
+}
 TIME_FORMATS: Final = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%SZ")
 
 KindArgument = Annotated[KeyringKind, typer.Argument(metavar="KIND", help="click | principal | sealing")]
@@ -122,7 +127,7 @@ def retire(
 
 @app.command()
 def reseal(as_json: JsonOption = False) -> None:
-    """Seal every postback secret anew with the sealing key that signs, so that the others can be retired.
+    """Seal every postback secret and all bank details anew, with the key that signs, so that the others can be retired.
 
     Batch by batch, while the platform runs; stopped half-way it is simply run again. Exit 1 where one does not open.
     """
@@ -131,16 +136,15 @@ def reseal(as_json: JsonOption = False) -> None:
     wait_until_known(path)
     keyring = _load(path)
     done = run(reseal_all(keyring))
+    unreadable = {what: ids for what, ids in done.unreadable.items() if ids}
     if as_json:
-        print_json({"key": keyring.signing.id, "resealed": done.resealed, "unreadable": list(done.unreadable)})
+        lost = [unknown for ids in unreadable.values() for unknown in ids]
+        print_json({"key": keyring.signing.id, "resealed": sum(done.resealed.values()), "unreadable": lost})
     else:
-        secrets = "secret" if done.resealed == 1 else "secrets"
-        typer.echo(f"Resealed {done.resealed} postback {secrets} with key {keyring.signing.id}.")
-    if done.unreadable:
-        complain(
-            f"{len(done.unreadable)} do not open: {', '.join(map(str, done.unreadable))}.",
-            "Their merchants' postbacks are refused: revoke those credentials and issue new ones.",
-        )
+        typer.echo(f"Resealed {_spell(done.resealed)} with key {keyring.signing.id}.")
+    for what, ids in unreadable.items():
+        complain(f"{len(ids)} {PLURALS[what]} do not open: {', '.join(map(str, ids))}.", _MEANS[what])
+    if unreadable:
         raise typer.Exit(EXIT_PROBLEM)
 
 
@@ -148,12 +152,18 @@ def _refuse_while_sealed(path: Path, key: int) -> None:
     """A process that has not read the file yet may still seal with the key: count only after the spread."""
     wait_until_known(path)
     sealed = run(count_sealed(key))
-    if sealed:
+    if any(sealed.values()):
         complain(
-            f"{sealed} postback secret{'s are' if sealed > 1 else ' is'} still sealed with key {key}.",
+            f"{_spell(sealed)} {'is' if sum(sealed.values()) == 1 else 'are'} still sealed with key {key}.",
             "Seal them anew first: tributary keyring reseal",
         )
         raise typer.Exit(EXIT_PROBLEM)
+
+
+def _spell(counts: Mapping[str, int]) -> str:
+    """`3 postback secrets and 1 version of bank details`, without what there is none of."""
+    shown = {what: count for what, count in counts.items() if count} or {SECRETS: 0}
+    return " and ".join(f"{count} {what if count == 1 else PLURALS[what]}" for what, count in shown.items())
 
 
 def _path(kind: KeyringKind) -> Path:

@@ -40,6 +40,8 @@ REFUSALS: Final[Mapping[str, Refusal]] = {
     "party_not_found": Refusal(404, "There is no such party."),
     "merchant_not_found": Refusal(404, "There is no such merchant here."),
     "affiliate_not_found": Refusal(404, "There is no such affiliate here."),
+    "payout_settings_not_found": Refusal(404, "The affiliate has no payout settings."),
+    "payout_stop_not_found": Refusal(404, "The affiliate's payouts are not stopped."),
     "offer_not_found": Refusal(404, "There is no such offer here."),
     "offer_version_not_found": Refusal(404, "There is no such offer version here."),
     "enrolment_not_found": Refusal(404, "There is no such enrolment here."),

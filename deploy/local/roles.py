@@ -66,7 +66,7 @@ ROLES: Final[Sequence[Role]] = (
             SecretFile.PRIVACY_KEY,
         ),
     ),
-    Role("commissions", "api", (SecretFile.PRINCIPAL_KEYRING,)),
+    Role("commissions", "api", (SecretFile.PRINCIPAL_KEYRING, SecretFile.SEALING_KEYRING)),
     Role("gateway", "api", (SecretFile.PRINCIPAL_KEYRING, SecretFile.BOOTSTRAP_ADMIN_KEY)),
 )
 """In the order they start: the door opens last, and closes first."""

@@ -174,6 +174,25 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             "copy": "payload",
             "none": "conversion_id version reason offer_id offer_version parked_at",
         },
+        "payout_answer": {"secret": "sha256", "none": "run_id counts received_at"},
+        "payout_file": {"secret": "sha256", "none": "run_id format size_bytes"},
+        "payout_line": {
+            "none": "run_id affiliate_id line_id currency method state reason_code drafted_minor amount_minor"
+            " settings_version up_to exported_at answered_on bank_reference",
+        },
+        "payout_part": {"none": "run_id affiliate_id commission_id amount_minor"},
+        "payout_run": {
+            "business": "payer",
+            "none": "run_id currency method up_to block_number state drafted_at drafted_by approved_at approved_by"
+            " exported_at exported_by",
+        },
+        "payout_settings": {
+            "business": "masked",
+            "secret": "sealed_details",
+            "none": "affiliate_id version settings_id currency threshold_minor frequency weekday net_days method"
+            " country details_changed_at held_until changed_at",
+        },
+        "payout_stop": {"none": "affiliate_id reason_code stopped_at"},
         "period_close": {"none": "period block_number closed_at"},
     },
 }

@@ -5,6 +5,7 @@ from typing import Final
 
 from services.commissions.consumers.catalogue import CatalogueHandler
 from services.commissions.consumers.conversions import ConversionsHandler
+from services.commissions.domain.payout_policy import PayoutPolicy
 from services.commissions.settings import CommissionsSettings
 from services.commissions.storage.foreign import exists
 from services.commissions.storage.idempotency_store import forget_kept_answers
@@ -43,6 +44,8 @@ class Api:
     denials: DenialLog
     principal_keyring: Keyring
     principal_verifier: PrincipalVerifier
+    sealing_keyring: Keyring
+    payout_policy: PayoutPolicy
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -68,6 +71,8 @@ def build_api(settings: CommissionsSettings) -> Api:
     """The JSON routes. Raises ValueError or KeyringInvalid for a setting that is missing or bad."""
     if settings.principal_keyring_file is None:
         raise SettingInvalid("PRINCIPAL_KEYRING_FILE is not set")
+    if settings.sealing_keyring_file is None:
+        raise SettingInvalid("SEALING_KEYRING_FILE is not set")
     url = settings.database_url("commissions")
     keyring = Keyring.load(settings.principal_keyring_file)
     audit = Database(url, role="commissions_staff", pool_size=1, name="commissions-audit")
@@ -78,6 +83,8 @@ def build_api(settings: CommissionsSettings) -> Api:
         denials=DenialLog(audit, exists, clock_from(settings.clock_file)),
         principal_keyring=keyring,
         principal_verifier=PrincipalVerifier(keyring, audience="commissions"),
+        sealing_keyring=Keyring.load(settings.sealing_keyring_file),
+        payout_policy=settings.payout_policy(),
     )
 
 

@@ -1,4 +1,4 @@
-"""The HTTP process: commissions, balances, statements and the ledger, read only."""
+"""The HTTP process: commissions, balances, statements and the ledger; payouts, which people decide about here."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,7 +6,15 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from services.commissions.api import balances, commissions, exchange_rates, ledger, statements
+from services.commissions.api import (
+    balances,
+    commissions,
+    exchange_rates,
+    ledger,
+    payout_settings,
+    payout_stops,
+    statements,
+)
 from services.commissions.api.desk import Desk
 from services.commissions.bootstrap import Api, build_api
 from services.commissions.settings import CommissionsSettings
@@ -20,7 +28,15 @@ from shared.runtime.process import background, run_api
 from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
-ROUTERS: Final = (commissions.router, balances.router, statements.router, ledger.router, exchange_rates.router)
+ROUTERS: Final = (
+    commissions.router,
+    balances.router,
+    statements.router,
+    ledger.router,
+    exchange_rates.router,
+    payout_settings.router,
+    payout_stops.router,
+)
 
 
 def build_app(settings: CommissionsSettings, health: Health) -> FastAPI:
@@ -40,14 +56,20 @@ def app_of(api: Api, settings: CommissionsSettings, health: Health) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.principal_verifier = api.principal_verifier
         app.state.desk = Desk(
-            clock_from(settings.clock_file),
-            api.tenants,
-            api.staff,
+            clock=clock_from(settings.clock_file),
+            tenants=api.tenants,
+            staff=api.staff,
+            sealing_keyring=api.sealing_keyring,
+            payout_policy=api.payout_policy,
             rate_days_max=settings.exchange_rate_days_max,
             issuer=settings.issuer,
         )
         app.state.denials = api.denials
-        tasks = {"principal keyring": api.principal_keyring.run, "audit of denials": api.denials.run}
+        tasks = {
+            "principal keyring": api.principal_keyring.run,
+            "sealing keyring": api.sealing_keyring.run,
+            "audit of denials": api.denials.run,
+        }
         async with background(tasks, health):
             yield
         await api.denials.close()

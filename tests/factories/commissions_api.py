@@ -1,7 +1,5 @@
 """The commissions API in this process, on a real database, asked as any role."""
 
-import json
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ from services.commissions.bootstrap import build_api
 from services.commissions.main import app_of
 from services.commissions.settings import CommissionsSettings
 from shared.runtime.health import Health
-from shared.runtime.keyring import Keyring
+from shared.runtime.keyring import Keyring, create_keyring_file
 from shared.runtime.principal import PRINCIPAL_HEADER, Principal, PrincipalSigner, Role
 
 
@@ -70,9 +68,7 @@ class Reader:
 @asynccontextmanager
 async def commissions_api(url: str, folder: Path, *, clock_file: Path | None = None) -> AsyncIterator[Reader]:
     """The application over ASGI, with its lifespan. clock_file: an instant that stands still."""
-    keyring = folder / "principal.json"
-    keyring.write_text(json.dumps({"signing": 1, "keys": {"1": {"secret": secrets.token_hex(32), "not_after": None}}}))
-    keyring.chmod(0o600)
+    keyring, sealing = (_keyring(folder / f"{name}.json") for name in ("principal", "sealing"))
     settings = CommissionsSettings.model_validate(
         {
             "environment": "test",
@@ -80,9 +76,19 @@ async def commissions_api(url: str, folder: Path, *, clock_file: Path | None = N
             "clock_file": clock_file,
             "database_url_commissions": url,
             "principal_keyring_file": keyring,
+            "sealing_keyring_file": sealing,
+            "payer_name": "Tributary Network",
+            "payer_iban": "DE02120300000000202051",
         }
     )
     app = app_of(build_api(settings), settings, Health())
     transport = httpx.ASGITransport(app=app)
     async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://c") as client:
         yield Reader(client, PrincipalSigner(Keyring.load(keyring)))
+
+
+def _keyring(path: Path) -> Path:
+    """The keyring in `path`, made if it is not there."""
+    if not path.exists():
+        create_keyring_file(path)
+    return path

@@ -8,10 +8,12 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
+from services.commissions.domain.payout_policy import PayoutPolicy
 from services.commissions.domain.statement import Party
 from services.commissions.domain.statement_document import NETWORK, Letterhead
 from shared.kernel.clock import Clock
 from shared.runtime.database import Database, Session
+from shared.runtime.keyring import Keyring
 from shared.runtime.principal import Principal, require_role, tenant_of
 from shared.runtime.problem import Problem, field_invalid, not_found
 
@@ -21,7 +23,7 @@ Staff = Annotated[Principal, Depends(require_role("admin", "finance"))]
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """tenants: reads pass row-level security. staff: admin and finance see every row.
+    """tenants: reads pass row-level security. staff: admin and finance see every row. payout_policy: the network's.
 
     rate_days_max: how many days old an exchange rate may be that is used. issuer: on statements' paper.
     """
@@ -29,6 +31,8 @@ class Desk:
     clock: Clock
     tenants: Database
     staff: Database
+    sealing_keyring: Keyring
+    payout_policy: PayoutPolicy
     rate_days_max: int = RATE_DAYS_MAX
     issuer: Letterhead = NETWORK
 

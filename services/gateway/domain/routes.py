@@ -174,6 +174,15 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_keyed("commissions", FINANCE, "POST /v1/exchange-rates"),
     *_keyed("commissions", ADMIN | FINANCE, "GET /v1/exchange-rates"),
     *_keyed("commissions", EVERYONE, "GET /v1/statements", deadline_seconds=EXPORT_DEADLINE_SECONDS),
+    *_keyed("commissions", ADMIN | AFFILIATE | FINANCE, "GET /v1/payout-settings", "PUT /v1/payout-settings"),
+    *_keyed(
+        "commissions",
+        ADMIN | FINANCE,
+        "POST /v1/payout-settings/{affiliate_id}/confirm",
+        "GET /v1/payout-stops",
+        "POST /v1/payout-stops",
+        "POST /v1/payout-stops/{affiliate_id}/lift",
+    ),
     *_keyed(
         "commissions",
         ADMIN | FINANCE,

@@ -1,5 +1,6 @@
 """A seeded network that fills an example's ids by their parameters' names, fresh where the request changes them."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -59,6 +60,8 @@ class World:
                 for party, maker in (("merchant", self.new_merchant_id), ("affiliate", self.new_affiliate_id))
             },
             "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
+            "confirm_payout_settings": {"affiliate_id": self.new_payee_id},
+            "lift_payout_stop": {"affiliate_id": self.new_stopped_affiliate_id},
             "report_conversions": {"order_id": new_order_id, "click_id": self.new_click},
         }
         return special.get(operation, {})
@@ -162,6 +165,37 @@ class World:
     def new_affiliate_id(self) -> int:
         """A fresh affiliate."""
         return int(self.network.made("/v1/affiliates", {"name": f"Affiliate {uuid4().hex[:8]}"})["id"])
+
+    def new_payee_id(self) -> int:
+        """A fresh affiliate that has said how it wants to be paid."""
+        affiliate_id = self.new_affiliate_id()
+        body = {
+            "threshold": {"amount": "25.00", "currency": "EUR"},
+            "frequency": "monthly",
+            "method": "bank",
+            "country": "DE",
+            "details": {"account_holder": "Trail Notes", "iban": "DE89370400440532013000"},
+        }
+        self._write_once_known("PUT", f"/v1/payout-settings?affiliate_id={affiliate_id}", body)
+        return affiliate_id
+
+    def new_stopped_affiliate_id(self) -> int:
+        """A fresh affiliate whose payouts are stopped."""
+        affiliate_id = self.new_affiliate_id()
+        body = {"affiliate_id": affiliate_id, "reason_code": "affiliate_asked"}
+        self._write_once_known("POST", "/v1/payout-stops", body)
+        return affiliate_id
+
+    def _write_once_known(self, method: str, path: str, body: dict[str, Any]) -> None:
+        """As finance, as soon as commissions has heard of the affiliate."""
+        content, headers, client = (
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+            self.clients["finance"],
+        )
+        wait_until(
+            lambda: client.send(method, path, content, headers).status == 200, SETTLE_SECONDS, "commissions knows it"
+        )
 
     def new_application(self) -> int:
         """A fresh affiliate's application to the offer."""

@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from deploy.cli.main import app
+from services.commissions.storage.payout_settings_store import find_sealed_details, insert_settings
 from services.conversions.storage.credential_store import (
     CredentialRow,
     insert_credential,
@@ -29,9 +30,11 @@ from shared.runtime.database import Database, Session
 from shared.runtime.keyring import Keyring, create_keyring_file
 from shared.runtime.sealing import seal, unseal
 from tests.conftest import TestPostgres
+from tests.factories.payouts import settings_version
 
 LONG_AGO = 1_000_000_000
 MERCHANT = 7
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 ENDED = "2020-01-01T00:00:00Z"
 InSession = Callable[[Session], Coroutine[Any, Any, Any]]
 
@@ -49,9 +52,10 @@ class Vault:
         """As it is now."""
         return Keyring.load(self.path)
 
-    def transact(self, act: InSession) -> Any:
+    def transact(self, act: InSession, *, service: str = "conversions") -> Any:
         async def once() -> Any:
-            database = Database(self.url, role="conversions_staff", pool_size=1)
+            url = os.environ[f"DATABASE_URL_{service.upper()}"]
+            database = Database(url, role=f"{service}_staff", pool_size=1)
             try:
                 async with database.transaction() as session:
                     return await act(session)
@@ -138,6 +142,7 @@ def vault(mortal_postgres: TestPostgres, tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SEALING_KEYRING_FILE", str(path))
     url = mortal_postgres.migrate("conversions")
     monkeypatch.setenv("DATABASE_URL_CONVERSIONS", url)
+    monkeypatch.setenv("DATABASE_URL_COMMISSIONS", mortal_postgres.migrate("commissions"))
     vault = Vault(url, path, datetime.now(UTC))
 
     async def empty(session: Session) -> None:
@@ -176,6 +181,31 @@ def test_a_key_is_retired_only_when_nothing_valid_needs_it_and_no_secret_is_lost
     assert vault.keyring.find(1, datetime.now(UTC)) is None
     assert vault.opened() == {credential_id: (2, secret) for credential_id, secret in secrets.items()}
     assert vault.audited() == [("operator", "tributary keyring reseal", "sealing_key", "2")]
+
+
+def test_bank_details_are_sealed_anew_too_and_need_their_key_until_then(vault: Vault) -> None:
+    settings = settings_version(affiliate_id=4)
+    details = seal(vault.keyring, b"account", owner=settings.settings_id)
+
+    async def insert(session: Session) -> None:
+        await insert_settings(session, settings, details)
+
+    async def sealed(session: Session) -> bytes:
+        return (await find_sealed_details(session, 4, settings.version)).sealed_details
+
+    vault.transact(insert, service="commissions")
+    vault.promote_another()
+
+    refused = vault.retire()
+    done = vault.run("reseal")
+    os.utime(vault.path, (LONG_AGO, LONG_AGO))
+    retired = vault.retire()
+
+    assert "1 version of bank details is still sealed with key 1" in refused.stderr
+    assert "Resealed 1 version of bank details with key 2" in done.stdout
+    assert retired.exit_code == 0
+    opened = unseal(vault.keyring, vault.transact(sealed, service="commissions"), owner=settings.settings_id, now=NOW)
+    assert opened == b"account"
 
 
 def test_one_that_does_not_open_is_named_and_keeps_its_key_until_it_is_revoked(vault: Vault) -> None:

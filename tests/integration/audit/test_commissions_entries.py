@@ -1,0 +1,129 @@
+"""Each privileged write at commissions leaves exactly one entry (T55), for its routes of the table."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from services.gateway.domain.routes import ROUTES, Route
+from shared.runtime.database import Database
+from tests.conftest import TestPostgres
+from tests.factories.commissions import fresh_id
+from tests.factories.commissions_api import Reader, commissions_api
+from tests.factories.payouts import settings_body, tell_of_affiliate
+from tests.integration.audit.chain import Chain
+
+WRITES = [route for route in ROUTES if route.owner == "commissions" and route.method != "GET"]
+
+
+def _name(route: Route) -> str:
+    return f"{route.method} {route.template}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    reader: Reader
+    worker: Database
+    chain: Chain
+
+    async def affiliate(self) -> int:
+        affiliate_id = fresh_id()
+        await tell_of_affiliate(self.worker, affiliate_id)
+        return affiliate_id
+
+    async def payee(self) -> int:
+        """An affiliate with payout settings."""
+        affiliate_id = await self.affiliate()
+        answer = await self.reader.send(
+            "PUT", "/v1/payout-settings", "finance", settings_body(), affiliate_id_=affiliate_id
+        )
+        assert answer.status_code == 200, answer.text
+        return affiliate_id
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    path: str
+    body: Any = None
+    query: dict[str, Any] | None = None
+    key_id: str = "k"
+
+
+Recipe = Callable[[Stage], Awaitable[Asked]]
+
+
+async def _settings(stage: Stage) -> Asked:
+    return Asked("/v1/payout-settings", settings_body(), {"affiliate_id_": await stage.affiliate()})
+
+
+async def _confirmation(stage: Stage) -> Asked:
+    return Asked(f"/v1/payout-settings/{await stage.payee()}/confirm")
+
+
+async def _stop(stage: Stage) -> Asked:
+    return Asked("/v1/payout-stops", {"affiliate_id": await stage.affiliate(), "reason_code": "legal_order"})
+
+
+async def _lift(stage: Stage) -> Asked:
+    stop = await _stop(stage)
+    assert (await stage.reader.send("POST", stop.path, "finance", stop.body)).status_code == 200
+    return Asked(f"{stop.path}/{stop.body['affiliate_id']}/lift")
+
+
+async def _rates(_: Stage) -> Asked:
+    rate = {"base": "EUR", "quote": "USD", "rate": "1.25", "source": f"bank_{uuid4().hex[:8]}", "as_of": "2024-02-29"}
+    return Asked("/v1/exchange-rates", {"rates": [rate]})
+
+
+RECIPES: dict[str, Recipe] = {
+    "POST /v1/exchange-rates": _rates,
+    "PUT /v1/payout-settings": _settings,
+    "POST /v1/payout-settings/{affiliate_id}/confirm": _confirmation,
+    "POST /v1/payout-stops": _stop,
+    "POST /v1/payout-stops/{affiliate_id}/lift": _lift,
+}
+
+
+@pytest.fixture(scope="module")
+async def stage(postgres: TestPostgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    url = postgres.migrate("commissions")
+    worker = Database(url, role="commissions_worker", pool_size=2)
+    async with commissions_api(url, tmp_path_factory.mktemp("audit-commissions")) as reader:
+        yield Stage(reader, worker, Chain(postgres, "commissions"))
+    await worker.close()
+
+
+def test_every_write_of_the_table_has_a_recipe() -> None:
+    assert set(RECIPES) == {_name(route) for route in WRITES}
+
+
+@pytest.mark.parametrize("route", WRITES, ids=_name)
+async def test_a_write_has_exactly_one_entry_and_its_repetition_none(stage: Stage, route: Route) -> None:
+    asked = await RECIPES[_name(route)](stage)
+
+    async def send() -> Any:
+        return await stage.reader.send(
+            route.method,
+            asked.path,
+            "finance",
+            asked.body,
+            key_id=asked.key_id,
+            idempotency_key=key,
+            **(asked.query or {}),
+        )
+
+    key = uuid4().hex
+    answer, again = await send(), await send()
+
+    assert answer.status_code in (200, 201, 202), answer.text
+    (entry,) = await stage.chain.entries_of(answer.headers["X-Request-Id"])
+    assert (entry["action"], entry["outcome"], entry["role"]) == (_name(route), "done", "finance")
+    assert again.headers.get("Idempotent-Replayed") == "true"
+    assert again.content == answer.content
+    assert await stage.chain.entries_of(again.headers["X-Request-Id"]) == []
+
+
+async def test_the_chain_holds(stage: Stage) -> None:
+    assert await stage.chain.verify() > 0
