@@ -19,7 +19,7 @@ Some thousands of them are more than a bigint holds: sums are read from the data
 
 _EXPONENTS: Final[dict[str, int]] = {c.code: c.exponent for c in Currency if c.exponent is not None}
 _AMOUNT = re.compile(r"(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,8})?", re.ASCII)
-_RATE = re.compile(r"(?:0|[1-9][0-9]{0,2})(?:\.[0-9]{1,6})?", re.ASCII)
+_RATE = re.compile(r"(?:0|[1-9][0-9]{0,3})(?:\.[0-9]{1,6})?", re.ASCII)
 _CONTEXT: Final = Context(prec=60)
 
 
@@ -94,10 +94,12 @@ def parse_money(amount: str, currency: str, *, field: str = "amount") -> Money:
     return Money(amount_minor, currency)
 
 
-def parse_rate_percent(text: str, *, field: str = "rate_percent") -> Decimal:
-    """An exact percentage from 0 to 100 with at most six decimals. Raises InvalidValue naming `field`."""
-    if not _RATE.fullmatch(text) or Decimal(text) > 100:
-        raise InvalidValue(field, "rate_invalid", "must be a percentage from 0 to 100 with at most six decimals")
+def parse_rate_percent(text: str, *, field: str = "rate_percent", percent_max: int = 100) -> Decimal:
+    """An exact percentage from 0 to `percent_max` with at most six decimals. Raises InvalidValue naming `field`."""
+    if not _RATE.fullmatch(text) or Decimal(text) > percent_max:
+        raise InvalidValue(
+            field, "rate_invalid", f"must be a percentage from 0 to {percent_max} with at most six decimals"
+        )
     return Decimal(text)
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from services.commissions.domain.caps import Cap, read_cap
-from services.commissions.domain.terms import FlatTerm, PercentageTerm, PricingImpossible, Term
-from shared.contracts.catalogue import MoneyV1, OfferVersionPublishedV1, TermV1
-from shared.kernel.money import Money, parse_rate_percent, zero
+from services.commissions.domain.read_terms import read_term
+from services.commissions.domain.terms import Term
+from shared.contracts.catalogue import OfferVersionPublishedV1, TermV1
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +41,3 @@ def read_offer_version(event: OfferVersionPublishedV1) -> OfferVersion:
         hold_days=event.hold_days,
         caps=tuple(read_cap(each) for each in event.caps),
     )
-
-
-def read_term(term: TermV1) -> Term:
-    """The exact term behind its wire form."""
-    if term.kind == "percentage":
-        return PercentageTerm(
-            parse_rate_percent(term.rate_percent or ""), parse_rate_percent(term.margin_percent or "0")
-        )
-    if term.flat_amount is None:
-        raise PricingImpossible("a flat term has an amount")
-    amount = _money(term.flat_amount)
-    return FlatTerm(amount, zero(amount.currency) if term.margin_amount is None else _money(term.margin_amount))
-
-
-def _money(money: MoneyV1) -> Money:
-    return Money(money.amount_minor, money.currency)
