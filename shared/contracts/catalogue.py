@@ -21,8 +21,9 @@ class MoneyV1(msgspec.Struct, frozen=True, kw_only=True):
 class RateV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is paid where it applies: a share of the base, a fixed amount, or both together.
 
-    rate_percent: of the base, exact decimal as text. flat_amount: a conversion, or a click of a bundle, in the terms'
-    currency. margin_percent, margin_amount: the network's; None: as the term says.
+    rate_percent: of the base, exact decimal as text. flat_amount: a conversion, a click of a bundle, or in a rule
+    about lines each piece of its lines; in the terms' currency. At least one of them is set; "0" pays nothing, on purpose.
+    margin_percent, margin_amount: the network's; each None: as the term says, a margin_amount then once a conversion.
     """
 
     rate_percent: str | None = None
@@ -35,20 +36,24 @@ class ConditionV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """One thing that must hold. values: any one of them for `in`, none of them for `not_in`, exactly one otherwise.
 
     fact: of the conversion (`coupon`, `customer_status`, `country`, `order_amount`), of its click (`sub1`…`sub10`,
-    `source`), or of one line of the order (`category`, `sku`). at_least, below: order amounts, decimal text, in the
-    term's currency; below excludes its value.
+    `source`), or of one line of the order (`category`, `sku`). Those of the click compare exactly, all others without
+    regard to case. A fact that is not there is in no list: `in` fails, `not_in` holds.
+    at_least, below: of `order_amount` only, the order as first reported, tax and all, so that a refund changes no rule;
+    decimal text in major units, below excludes its value. currency: of that amount; an order in another one fails.
+    None: of whatever currency the commission is in.
     """
 
     fact: str
     holds: Literal["in", "not_in", "at_least", "below"]
     values: list[str]
+    currency: str | None = None
 
 
 class RuleV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A rate of its own where all of its conditions hold. rank: 1 is asked first; the first that holds decides.
+    """A rate of its own where all of its conditions hold. rank: 1 is asked first, no two are equal; the first decides.
 
-    A rule with a condition on `category` or `sku` prices the lines of the order for which it holds; any other one
-    prices the order.
+    Every line of the order, and what of it is in no line, asks the rules by rank. A rule with a condition on `category`
+    or `sku` holds for lines only; any other one for the order with all its lines.
     """
 
     rank: int
@@ -68,8 +73,9 @@ class TierV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TiersV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Rates by what the affiliate achieves for the offer in a UTC month; provisional until the period closes.
 
-    step: the highest level reached counts for everything. marginal: each level counts for what lies in it. The first
-    tier begins at zero.
+    step: the highest level reached counts for everything. marginal: each level counts for what lies in it: of tiers
+    from 0 and from 10 conversions, the first ten are in the first. The first tier begins at zero, each later one after
+    the one before. A term with tiers never asks for its own rate, except for the margins that a tier does not name.
     """
 
     measure: Literal["conversions", "revenue"]
@@ -80,7 +86,8 @@ class TiersV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class OverrideV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Another rate for one affiliate, or for the members of a group at the time of the click. Exactly one is named.
 
-    An affiliate's own override is asked first, then the groups' in the order in which they stand.
+    An affiliate's own override is asked first, then the groups' in the order in which they stand. It replaces the
+    term's rules, tiers and rate: its own rules are asked by rank, then it pays `pays`.
     """
 
     pays: RateV1
@@ -90,7 +97,10 @@ class OverrideV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class ReferralV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A second level: what the affiliate that brought this affiliate earns on top, charged to the merchant."""
+    """A second level: what the affiliate that brought this affiliate earns on top, charged to the merchant.
+
+    of: `sale`, the base of the order; `commission`, what the affiliate earns.
+    """
 
     rate_percent: str
     of: Literal["sale", "commission"]
@@ -102,11 +112,18 @@ class TermV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     event: the postback's event, such as `sale`, `lead`, `install`; `click` for valid clicks.
     kind `percentage`: rate_percent of the net order to the affiliate and margin_percent of it to the network, in the
     order's currency; both exact decimals as text. kind `flat`: flat_amount to the affiliate and margin_amount to the
-    network, in the terms' currency. kind `combined`: both together, in one currency.
+    network, in the terms' currency. kind `combined`: both together, in one currency. A flat amount changes only when
+    all of an order that had an amount is taken back.
     margin_mode: `of_order`: margin_percent of the base. `of_commission`: the network keeps margin_percent of what the
-    rate comes to, the affiliate gets the rest. `on_top`: margin_percent of the commission, charged beside it.
-    excludes: parts of the order that are no base of a percentage. recurring_months: later orders of a customer count
-    for this many months from the first (0: for life; None: only orders with a click count).
+    rate comes to, the affiliate gets the rest; there is no margin_amount then. `on_top`: margin_percent of the
+    commission, charged beside it, with margin_amount.
+    excludes: parts of the order that are no base of a percentage. Lines that come to more than the base shrink in
+    proportion; a refund takes the same share of every line and of the rest.
+    recurring_months: later orders of a customer count for this many months from the first, that day excluded (0: for
+    life; None: only orders with a click count); one beyond them earns nothing.
+    may_exceed_order: rates and their margins may come to more than 100 %, at most 1000 % each; and a share and a flat
+    amount together to more than what is left of the order, which otherwise is all they come to. A flat amount alone
+    is paid whatever the order was worth.
     Order of asking: override, then rules by rank, then tiers, then the term's own rate.
     """
 

@@ -30,8 +30,9 @@ class ConversionChangedV1(Event, frozen=True, kw_only=True, tag="conversion_chan
     never judged. attributed_by: the rule that won (`click_id`), absent where none did. affiliate_id, offer_id,
     offer_version, click_id: those of the click, absent while unattributed. outcome_code: the numbered outcome.
     Facts that terms may ask about: coupon, customer_status (`new`, `returning`), country (ISO 3166), items; tax,
-    shipping and discount are parts of order_amount. customer_first_at: the customer's first credited order, absent
-    where the offer knows no customers. quantity: clicks of a settled bundle, 1 for everything else.
+    shipping and discount are parts that order_amount contains, as first reported (a discount that was taken off before
+    is not said). They, and the items, stay as they were when the order is adjusted. customer_first_at: the customer's
+    first credited order, absent where the offer knows no customers. quantity: clicks of a settled bundle, 1 for everything else.
     """
 
     conversion_id: str

@@ -7,7 +7,9 @@ from fractions import Fraction
 from typing import Final
 
 from services.commissions.domain.terms import Excluded, PricingImpossible
+from shared.contracts.catalogue import MoneyV1
 from shared.contracts.commissions import RateUsedV1
+from shared.contracts.conversions import ConversionChangedV1
 from shared.kernel.money import Money, exponent_of
 
 ORDER_FACTS: Final = frozenset({"coupon", "customer_status", "country", "source", "order_amount"}) | {
@@ -81,6 +83,28 @@ class Base:
     has_rest: bool
 
 
+def facts_of(event: ConversionChangedV1) -> Facts:
+    """The facts that a version of a conversion carries."""
+    return Facts(
+        received_at=event.first_received_at,
+        coupon=event.coupon,
+        customer_status=event.customer_status,
+        country=event.country,
+        source=event.source,
+        subs=event.subs,
+        lines=tuple(Line(each.sku, each.category, each.quantity, _money(each.amount)) for each in event.items),
+        tax=_money(event.tax),
+        shipping=_money(event.shipping),
+        discount=_money(event.discount),
+        customer_first_at=event.customer_first_at,
+    )
+
+
+def order_of(event: ConversionChangedV1) -> Order:
+    """The order that a version of a conversion says."""
+    return Order(_money(event.order_amount), _money(event.net_amount), event.quantity, facts_of(event))
+
+
 def exchange_of(used: RateUsedV1 | None) -> Exchange | None:
     """The exact factor behind a stored rate."""
     if used is None:
@@ -139,3 +163,7 @@ def _of_order(order: Order, money: Money) -> int:
     if order.net is None or money.currency != order.net.currency:
         raise PricingImpossible("the parts of an order are in its currency")
     return money.amount_minor
+
+
+def _money(money: MoneyV1 | None) -> Money | None:
+    return None if money is None else Money(money.amount_minor, money.currency)

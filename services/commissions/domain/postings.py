@@ -30,7 +30,9 @@ from services.commissions.domain.ledger import (
     affiliate_pending,
     merchant_receivable,
 )
-from services.commissions.domain.terms import Price, PricingImpossible, Term, price
+from services.commissions.domain.orders import NO_FACTS, Facts, Order
+from services.commissions.domain.pricing import explain, given_of
+from services.commissions.domain.terms import Price, PricingImpossible, RichTerm, Term, price
 from shared.contracts.commissions import NO_DECISIONS, DecisionsV1
 from shared.kernel.errors import TributaryError
 from shared.kernel.ids import derived_id
@@ -46,6 +48,7 @@ class CreditVersion:
 
     status: the conversion's. term, hold_days: of the click's offer version; a credit cannot do without the term.
     caps: those of the offer version that count this event.
+    quantity: clicks of a bundle. facts: what a rich term asks about; others never look at them.
     """
 
     event_id: UUID
@@ -64,6 +67,8 @@ class CreditVersion:
     hold_days: int
     reason_code: str | None = None
     caps: tuple[Cap, ...] = ()
+    quantity: int = 1
+    facts: Facts = NO_FACTS
 
     @property
     def attribution(self) -> tuple[int, int, int]:
@@ -186,11 +191,18 @@ def is_withheld(standing: Standing) -> bool:
     return standing.status in WITHHELD or standing.target is not None
 
 
-def target_price(version: CreditVersion, decisions: DecisionsV1) -> Price:
-    """What `version` is worth under its term, whatever stands. Raises PricingImpossible."""
-    if version.term is None:
+def target_price(version: CreditVersion, decisions: DecisionsV1 = NO_DECISIONS) -> Price:
+    """What `version` is worth under its term and what was decided beside it. Raises PricingImpossible.
+
+    A simple term in the order's own currency is answered without its facts being looked at.
+    """
+    term = version.term
+    if term is None:
         raise PricingImpossible("the offer version has no term for this event")
-    target = price(version.term, ordered=version.ordered, net=version.net)
+    if isinstance(term, RichTerm) or decisions.rate is not None:
+        order = Order(version.ordered, version.net, version.quantity, version.facts)
+        return explain(term, order, given_of(version.affiliate_id, decisions)).price
+    target = price(term, ordered=version.ordered, net=version.net, quantity=version.quantity)
     if target.commission.currency != target.margin.currency:
         raise PricingImpossible("commission and margin are in one currency")
     return target

@@ -1,9 +1,9 @@
 """The price of one order under any term, with how it came about: exact until the end, rounded half up once.
 
-    commission, of_order, on_top   rate_percent of the base + flat_amount
-    of_commission                  what of that the network does not keep; split by `allocate`, nothing is lost
-    margin, of_order               margin_percent of the base + margin_amount
-    margin, on_top                 margin_percent of the exact commission + margin_amount
+commission, of_order, on_top   rate_percent of the base + flat_amount
+of_commission                  what of that the network does not keep; split by `allocate`, nothing is lost
+margin, of_order               margin_percent of the base + margin_amount
+margin, on_top                 margin_percent of the exact commission + margin_amount
 """
 
 from calendar import monthrange
@@ -24,7 +24,15 @@ from services.commissions.domain.orders import (
     excluded_of,
 )
 from services.commissions.domain.rules import FIRST_LEVEL, Given, Part, parts_of
-from services.commissions.domain.terms import MarginMode, Price, PricingImpossible, RichTerm, Term, general, is_taken_back
+from services.commissions.domain.terms import (
+    MarginMode,
+    Price,
+    PricingImpossible,
+    RichTerm,
+    Term,
+    general,
+    is_taken_back,
+)
 from shared.contracts.commissions import DecisionsV1
 from shared.kernel.money import Money, allocate, round_half_up_exact, zero
 
@@ -104,9 +112,9 @@ def explain(term: Term, order: Order, given: Given) -> Explanation:
 
 def _nothing(term: RichTerm, order: Order) -> Nothing | None:
     first_at, at = order.facts.customer_first_at, order.facts.received_at
-    if term.recurring_months and first_at is not None and at is not None:
-        if at >= months_after(first_at, term.recurring_months):
-            return "recurring_ended"
+    months = term.recurring_months
+    if months and first_at is not None and at is not None and at >= months_after(first_at, months):
+        return "recurring_ended"
     return "order_taken_back" if is_taken_back(order.ordered, order.net) else None
 
 
@@ -123,7 +131,11 @@ def _margin_percent(term: RichTerm, part: Part) -> Decimal:
 
 def _of_shares(term: RichTerm, part: Part, factor: int) -> tuple[Fraction, Fraction]:
     """Commission and margin of a part's base."""
-    base, rate, margin_percent = (part.base or Fraction(0)) * factor, part.rate.rate_percent, _margin_percent(term, part)
+    base, rate, margin_percent = (
+        (part.base or Fraction(0)) * factor,
+        part.rate.rate_percent,
+        _margin_percent(term, part),
+    )
     worth = base * Fraction(rate) / 100 if rate is not None else Fraction(0)
     return _divided(term, worth, margin_percent, of_order=base * Fraction(margin_percent) / 100)
 
@@ -182,9 +194,7 @@ def _currency(
 
 def _rounded(term: RichTerm, commission: Fraction, margin: Fraction, currency: str) -> Price:
     if term.margin_mode != "of_commission":
-        return Price(
-            Money(round_half_up_exact(commission), currency), Money(round_half_up_exact(margin), currency)
-        )
+        return Price(Money(round_half_up_exact(commission), currency), Money(round_half_up_exact(margin), currency))
     whole = Money(round_half_up_exact(commission + margin), currency)
     if not commission + margin:
         return Price(zero(currency), zero(currency))

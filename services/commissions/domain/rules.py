@@ -103,7 +103,9 @@ def parts_of(term: RichTerm, order: Order, base: Base | None, given: Given) -> t
         is_of_lines = choice.rule is not None and choice.rule.is_of_lines
         units = sum(lines[number - 1].quantity for number in numbers) if is_of_lines else int(not has_order_part)
         has_order_part = has_order_part or not is_of_lines
-        parts += _parts(term, override, choice, numbers, _base(base, numbers, bool(lines)), units * order.quantity, given)
+        parts += _parts(
+            term, override, choice, numbers, _base(base, numbers, bool(lines)), units * order.quantity, given
+        )
     return tuple(parts)
 
 
@@ -143,7 +145,7 @@ def _is_of_size(condition: Condition, order: Order, given: Given) -> bool:
     currency, minor = exchanged(amount, given.exchange)
     if condition.currency not in (None, currency):
         return False
-    bound = Fraction(condition.bound) * 10 ** exponent_of(currency)
+    bound = Fraction(condition.bound) * Fraction(10) ** exponent_of(currency)
     return minor >= bound if condition.holds == "at_least" else minor < bound
 
 

@@ -162,7 +162,7 @@ def general(term: Term) -> RichTerm:
 
 
 def ranked(rules: Sequence[Rule]) -> tuple[Rule, ...]:
-    """The rules as they are asked: rank decides, never the order in which they were written. Raises PricingImpossible."""
+    """The rules as they are asked: by rank, never in the order in which they stand. Raises PricingImpossible."""
     if len({rule.rank for rule in rules}) != len(rules):
         raise PricingImpossible("each rule has a rank of its own")
     return tuple(sorted(rules, key=lambda rule: rule.rank))

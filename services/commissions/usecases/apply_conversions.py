@@ -7,8 +7,9 @@ from uuid import UUID
 
 from services.commissions.domain.catalogue import OfferVersion
 from services.commissions.domain.commission import Standing
+from services.commissions.domain.orders import NO_FACTS, facts_of
 from services.commissions.domain.postings import CREDITED, Applied, CreditVersion, apply_version
-from services.commissions.domain.terms import PricingImpossible
+from services.commissions.domain.terms import PricingImpossible, RichTerm
 from services.commissions.storage.commission_store import (
     ParkedRow,
     find_applied_events,
@@ -190,6 +191,8 @@ def credit_version(version: ConversionVersion, offer_version: OfferVersion | Non
         hold_days=0 if offer_version is None else offer_version.hold_days,
         reason_code=event.reason_code,
         caps=() if offer_version is None else offer_version.caps_on(event.conversion_event),
+        quantity=event.quantity,
+        facts=facts_of(event) if priced is not None and isinstance(priced.term, RichTerm) else NO_FACTS,
     )
 
 
