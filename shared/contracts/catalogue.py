@@ -22,7 +22,7 @@ class RateV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is paid where it applies: a share of the base, a fixed amount, or both together.
 
     rate_percent: of the base, exact decimal as text. flat_amount: a conversion, a click of a bundle, or in a rule
-    about lines each piece of its lines; in the terms' currency. At least one of them is set; "0" pays nothing, on purpose.
+    about lines each piece of its lines; in the terms' currency. At least one of them is set; "0" pays nothing.
     margin_percent, margin_amount: the network's; each None: as the term says, a margin_amount then once a conversion.
     """
 

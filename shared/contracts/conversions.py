@@ -32,7 +32,8 @@ class ConversionChangedV1(Event, frozen=True, kw_only=True, tag="conversion_chan
     Facts that terms may ask about: coupon, customer_status (`new`, `returning`), country (ISO 3166), items; tax,
     shipping and discount are parts that order_amount contains, as first reported (a discount that was taken off before
     is not said). They, and the items, stay as they were when the order is adjusted. customer_first_at: the customer's
-    first credited order, absent where the offer knows no customers. quantity: clicks of a settled bundle, 1 for everything else.
+    first credited order, absent where the offer knows no customers. quantity: clicks of a settled bundle,
+    1 for everything else.
     """
 
     conversion_id: str

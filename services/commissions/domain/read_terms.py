@@ -37,11 +37,11 @@ def read_term(term: TermV1) -> Term:
     """The exact term behind its wire form. Raises PricingImpossible or InvalidValue for one without sense."""
     is_simple = not (term.excludes or term.rules or term.tiers or term.overrides or term.recurring_months)
     if is_simple and term.margin_mode == "of_order" and not term.may_exceed_order:
-        if term.kind == "percentage":
+        if term.kind == "percentage" and term.margin_amount is None:
             return PercentageTerm(
                 parse_rate_percent(term.rate_percent or ""), parse_rate_percent(term.margin_percent or "0")
             )
-        if term.kind == "flat":
+        if term.kind == "flat" and term.margin_percent is None:
             amount = _required(term.flat_amount)
             return FlatTerm(amount, zero(amount.currency) if term.margin_amount is None else _money(term.margin_amount))
     return _read_rich(term)
