@@ -8,6 +8,9 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from services.commissions.domain.orders import order_of
+from services.commissions.domain.pricing import Explanation, explain, given_of
+from services.commissions.domain.read_terms import read_term
 from shared.contracts.catalogue import ConditionV1, MoneyV1, OverrideV1, RateV1, RuleV1, TermV1, TiersV1, TierV1
 from shared.contracts.commissions import DecisionsV1
 from shared.contracts.conversions import ConversionChangedV1, LineItemV1
@@ -47,10 +50,46 @@ def conversion(version: int, status: str = "pending", **fields: Any) -> Conversi
     )
 
 
+def euros(minor: int, currency: str = "EUR") -> MoneyV1:
+    """Minor units of EUR, or of another currency."""
+    return MoneyV1(amount_minor=minor, currency=currency)
+
+
+def an_order(minor: int | None, net: int | None = None, currency: str = "EUR", **facts: Any) -> ConversionChangedV1:
+    """An order worth `minor`, of which `net` is left, with any fact of a conversion."""
+    ordered = None if minor is None else euros(minor, currency)
+    left = ordered if net is None else euros(net, currency)
+    return conversion(1, order_amount=ordered, net_amount=left, **facts)
+
+
+def explained(term: TermV1, event: ConversionChangedV1, decisions: DecisionsV1 | None = None) -> Explanation:
+    """The price of an order under a term, with how it came about."""
+    return explain(read_term(term), order_of(event), given_of(AFFILIATE, decisions or DecisionsV1()))
+
+
+def paid_for(term: TermV1, event: ConversionChangedV1, decisions: DecisionsV1 | None = None) -> tuple[int, int]:
+    """Commission and margin of an order under a term, in minor units."""
+    found = explained(term, event, decisions).price
+    return found.commission.amount_minor, found.margin.amount_minor
+
+
+def sale(rate_percent: str | None = "10", **fields: Any) -> TermV1:
+    """A term for sales: a percentage where nothing else is said."""
+    return TermV1(event="sale", kind=fields.pop("kind", "percentage"), rate_percent=rate_percent, **fields)
+
+
+def a_rule(rank: int, pays: RateV1, *conditions: tuple[str, str, list[str]]) -> RuleV1:
+    """A rule; conditions as (fact, holds, values)."""
+    kept = [ConditionV1(fact=fact, holds=holds, values=values) for fact, holds, values in conditions]  # type: ignore[arg-type]
+    return RuleV1(rank=rank, name=f"rule {rank}", conditions=kept, pays=pays)
+
+
 def _term(random: Random, currency: str) -> TermV1:
     mode = random.choice(["of_order", "of_commission", "on_top"])
     kind = random.choice(["percentage", "flat", "combined"])
-    overridden = random.choice([[], [], [{"affiliate_id": 3}, {"group": "gold"}], [{"affiliate_id": 2}]])
+    overridden: list[dict[str, Any]] = random.choice(
+        [[], [], [{"affiliate_id": 3}, {"group": "gold"}], [{"affiliate_id": 2}]]
+    )
     return TermV1(
         event="sale",
         kind=kind,  # type: ignore[arg-type]
@@ -59,7 +98,7 @@ def _term(random: Random, currency: str) -> TermV1:
         margin_percent=_maybe(random, _percent(random)),
         margin_amount=_maybe(random, _amount(random, currency)) if mode != "of_commission" else None,
         margin_mode=mode,  # type: ignore[arg-type]
-        excludes=random.sample(["tax", "shipping", "discount"], random.randint(0, 3)),  # type: ignore[arg-type]
+        excludes=random.sample(["tax", "shipping", "discount"], random.randint(0, 3)),
         rules=_rules(random, currency, mode),
         tiers=_maybe(random, _tiers(random, currency, mode)),
         overrides=[
@@ -114,7 +153,7 @@ def _order(random: Random, currency: str) -> ConversionChangedV1:
     count = random.randint(0, 3)
     days = random.choice([None, None, 0, 29, 30, 31, 365, 366])
 
-    def part() -> MoneyV1 | None:
+    def part() -> Any:
         return _maybe(random, MoneyV1(amount_minor=random.randint(0, ordered // 2), currency=currency))
 
     def line() -> LineItemV1:

@@ -11,7 +11,6 @@ from shared.contracts.conversions import ConversionChangedV1, LineItemV1
 MILLION = 10**6
 PER_CENT = 100 * MILLION
 EXPONENTS = {"EUR": 2, "JPY": 0, "KWD": 3}
-_TIME = {29: 0, 30: 0, 31: 1, 365: 1, 366: 1}
 
 
 @dataclass
@@ -24,25 +23,21 @@ class Sums:
 
 def oracle(term: TermV1, event: ConversionChangedV1, decisions: DecisionsV1) -> tuple[int, int]:
     """(commission, margin) in minor units."""
-    ordered, net = event.order_amount.amount_minor, event.net_amount.amount_minor
+    ordered, net = _amounts(event)
     facts = {"coupon": event.coupon, "country": event.country, "customer_status": event.customer_status}
     facts |= {"source": event.source, **{f"sub{n}": event.subs.get(f"sub{n}") for n in range(1, 11)}}
     rules, fallback = _asked(term, event, decisions)
-    lines: list[LineItemV1 | None] = list(event.items) if any(map(_is_of_lines, rules)) else []
+    lines = list(event.items) if any(map(_is_of_lines, rules)) else []
     excluded = sum(getattr(event, name).amount_minor for name in term.excludes if getattr(event, name) is not None)
     base_at_first = max(ordered - excluded, 0)
     line_sum = sum(line.amount.amount_minor for line in event.items if line.amount is not None)
-    of_lines, lines_over = (line_sum, 1) if line_sum <= base_at_first else (base_at_first, line_sum)
-    if line_sum <= base_at_first:
-        lines_over, weight = 1, 1
-    else:
-        weight = base_at_first
+    lines_over, weight = (1, 1) if line_sum <= base_at_first else (line_sum, base_at_first)
     # Every base is a numerator over lines_over * ordered.
     over = lines_over * (ordered or 1)
     bases = [0 if line.amount is None else line.amount.amount_minor * weight * net for line in lines]
     rest = base_at_first * lines_over * net - sum(bases)
-    asking: list[tuple[LineItemV1 | None, int]] = list(zip(lines, bases, strict=True))
-    if not lines or of_lines < base_at_first:
+    asking: list[tuple[LineItemV1 | None, int]] = [*zip(lines, bases, strict=True)]
+    if not lines or line_sum < base_at_first:
         asking.append((None, rest))
     won: dict[int, list[Any]] = {}
     for line, numerator in asking:
@@ -50,8 +45,14 @@ def oracle(term: TermV1, event: ConversionChangedV1, decisions: DecisionsV1) -> 
         rate = fallback if rule is None else rule.pays
         entry = won.setdefault(0 if rule is None else rule.rank, [rate, 0, 0, rule])
         entry[1] += numerator
-        entry[2] = entry[2] + line.quantity if rule is not None and _is_of_lines(rule) else 1
+        entry[2] = entry[2] + line.quantity if line is not None and rule is not None and _is_of_lines(rule) else 1
     return _total(term, event, list(won.values()), over, fallback)
+
+
+def _amounts(event: ConversionChangedV1) -> tuple[int, int]:
+    assert event.order_amount is not None
+    assert event.net_amount is not None
+    return event.order_amount.amount_minor, event.net_amount.amount_minor
 
 
 def _asked(term: TermV1, event: ConversionChangedV1, decisions: DecisionsV1) -> tuple[list[RuleV1], RateV1]:
@@ -88,13 +89,15 @@ def _first(
 def _is_met(condition: ConditionV1, known: dict[str, Any], event: ConversionChangedV1) -> bool:
     if condition.fact == "order_amount":
         money = event.order_amount
+        assert money is not None
         if condition.currency is not None and condition.currency != money.currency:
             return False
-        bound = int(condition.values[0]) * 10 ** EXPONENTS[money.currency]
+        bound = int(condition.values[0] + "0" * EXPONENTS[money.currency])
         return (money.amount_minor >= bound) if condition.holds == "at_least" else (money.amount_minor < bound)
     if condition.fact not in known:
         return False
-    value, values = known[condition.fact], condition.values
+    value: str | None = known[condition.fact]
+    values = condition.values
     if condition.fact not in ("source", "sub1") and value is not None:
         value, values = value.lower(), [each.lower() for each in values]
     return value in values if condition.holds == "in" else value not in values
@@ -108,7 +111,7 @@ def _total(
     term: TermV1, event: ConversionChangedV1, won: list[list[Any]], over: int, fallback: RateV1
 ) -> tuple[int, int]:
     """All numerators are over `over * PER_CENT * PER_CENT`."""
-    ordered, net = event.order_amount.amount_minor, event.net_amount.amount_minor
+    ordered, net = _amounts(event)
     denominator = over * PER_CENT * PER_CENT
     sums = Sums([0, 0], [0, 0])
     is_inherited = False
