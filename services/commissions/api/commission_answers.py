@@ -1,18 +1,18 @@
 """Commissions as their readers may see them: an affiliate sees its own amount and nothing of another party's."""
 
-from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel
 
+from services.commissions.api.price_answers import PriceAnswer, price_answer
+from services.commissions.api.term_view import term_view
+from services.commissions.domain.pricing import Explanation
 from services.commissions.storage.commission_reader import StoredCommission, StoredPosting, StoredStep
 from services.commissions.usecases.read_commissions import Trail
 from shared.kernel.money import Money
 from shared.runtime.http_app import MoneyAnswer
 from shared.runtime.principal import Principal
-
-_MARGIN_FIELDS: Final = ("margin_percent", "margin_amount")
 
 
 class CommissionAnswer(BaseModel):
@@ -44,7 +44,11 @@ class CommissionAnswer(BaseModel):
 
 
 class CommissionVersionAnswer(BaseModel):
-    """One version of the conversion and what it changed. transaction_ids: those of `postings` that it caused."""
+    """One version of the conversion and what it changed. transaction_ids: those of `postings` that it caused.
+
+    price: what the version is worth under the term and why, computed again from its stored inputs; null where it
+    credits nobody. It differs from amount_after while the commission is held or over its cap.
+    """
 
     version: int
     change: str
@@ -59,6 +63,7 @@ class CommissionVersionAnswer(BaseModel):
     margin_before: MoneyAnswer | None
     margin_after: MoneyAnswer | None
     transaction_ids: list[str]
+    price: PriceAnswer | None
 
 
 class EntryAnswer(BaseModel):
@@ -106,7 +111,7 @@ def commission_answer(found: StoredCommission, caller: Principal, now: datetime)
         margin=None if for_affiliate else MoneyAnswer.of(found.margin),
         charge=None if for_affiliate else MoneyAnswer.of(found.commission + found.margin),
         net_amount=_money(found.net),
-        term=_term(found.term, for_affiliate=for_affiliate),
+        term=term_view(found.term, affiliate_id=caller.affiliate_id if for_affiliate else None),
         payable_at=found.payable_at,
         recorded_at=found.recorded_at,
         changed_at=found.changed_at,
@@ -122,12 +127,17 @@ def trail_answer(trail: Trail, caller: Principal, now: datetime) -> CommissionTr
     visible = {posting.transaction_id for posting in trail.postings}
     return CommissionTrailAnswer(
         commission=commission_answer(trail.commission, caller, now),
-        versions=[_version(step, trail.commission, caller, visible) for step in trail.steps],
+        versions=[
+            _version(step, price, trail.commission, caller, visible)
+            for step, price in zip(trail.steps, trail.prices, strict=True)
+        ],
         postings=[_posting(posting) for posting in trail.postings],
     )
 
 
-def _version(step: StoredStep, of: StoredCommission, caller: Principal, visible: set[Any]) -> CommissionVersionAnswer:
+def _version(
+    step: StoredStep, price: Explanation | None, of: StoredCommission, caller: Principal, visible: set[Any]
+) -> CommissionVersionAnswer:
     for_affiliate = caller.role == "affiliate"
     net_currency = of.commission.currency if of.net is None else of.net.currency
 
@@ -151,6 +161,7 @@ def _version(step: StoredStep, of: StoredCommission, caller: Principal, visible:
         margin_before=None if for_affiliate else credit(step.margin_before_minor),
         margin_after=None if for_affiliate else credit(step.margin_after_minor),
         transaction_ids=[str(each) for each in step.transaction_ids if each in visible],
+        price=None if price is None else price_answer(price, caller.role),
     )
 
 
@@ -169,15 +180,6 @@ def _posting(posting: StoredPosting) -> PostingAnswer:
             for account, minor in posting.entries
         ],
     )
-
-
-def _term(term: Mapping[str, Any], *, for_affiliate: bool) -> dict[str, Any]:
-    """The term with its amounts as the API shows money; without the network's part for an affiliate."""
-    shown = {name: value for name, value in term.items() if not (for_affiliate and name in _MARGIN_FIELDS)}
-    for name, value in shown.items():
-        if isinstance(value, Mapping):
-            shown[name] = MoneyAnswer.of(Money(value["amount_minor"], value["currency"])).model_dump()
-    return shown
 
 
 def _money(money: Money | None) -> MoneyAnswer | None:

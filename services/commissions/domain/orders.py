@@ -62,11 +62,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A frozen rate. factor: minor units of `quote` for one minor unit of `base`, exact."""
+    """A frozen rate. factor: minor units of `quote` for one minor unit of `base`, exact. used: the rate's record."""
 
     base: str
     quote: str
     factor: Fraction
+    used: RateUsedV1
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def exchange_of(used: RateUsedV1 | None) -> Exchange | None:
     if used is None:
         return None
     shift = exponent_of(used.quote) - exponent_of(used.base)
-    return Exchange(used.base, used.quote, Fraction(used.rate) * Fraction(10) ** shift)
+    return Exchange(used.base, used.quote, Fraction(used.rate) * Fraction(10) ** shift, used)
 
 
 def exchanged(money: Money, exchange: Exchange | None) -> tuple[str, Fraction]:

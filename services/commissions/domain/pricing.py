@@ -41,11 +41,12 @@ Nothing = Literal["order_taken_back", "recurring_ended"]
 
 @dataclass(frozen=True, slots=True)
 class PricedPart:
-    """What a part comes to, in exact minor units, before rounding."""
+    """What a part comes to, in exact minor units, before rounding. margin_percent: of its rate, else of the term."""
 
     part: Part
     commission: Fraction
     margin: Fraction
+    margin_percent: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ class Explanation:
     """A price and how it came about. The same order, term and decisions give the same explanation, always.
 
     excluded: parts of the order that are no base. base: exact minor units of base_currency, None where the order has
-    no amount. commission, margin: exact, before rounding; `price` is after it. is_limited: shares and fixed
-    amounts came to more than the order, and the price is all of the order instead. nothing: why it earns nothing.
+    no amount. commission, margin: exact, before rounding; `price` is after it. exchange: what the order was converted
+    by. is_limited: shares and fixed amounts came to more than the order, and the price is all of the order instead.
+    nothing: why it earns nothing.
     """
 
     price: Price
@@ -65,6 +67,7 @@ class Explanation:
     base: Fraction | None
     base_currency: str | None
     excluded: tuple[tuple[str, Money], ...]
+    exchange: Exchange | None
     is_limited: bool
     nothing: Nothing | None
 
@@ -88,7 +91,7 @@ def explain(term: Term, order: Order, given: Given) -> Explanation:
     flats = [_of_flats(rich, part, given.exchange) if has_flats else (Fraction(0), Fraction(0)) for part in parts]
     own_margin = _inherited(rich, order, parts, given.exchange) if has_flats else Fraction(0)
     priced = tuple(
-        PricedPart(part, share[0] + flat[0], share[1] + flat[1])
+        PricedPart(part, share[0] + flat[0], share[1] + flat[1], _margin_percent(rich, part))
         for part, share, flat in zip(parts, shares, flats, strict=True)
     )
     commission = sum((each.commission for each in priced), Fraction(0))
@@ -105,6 +108,7 @@ def explain(term: Term, order: Order, given: Given) -> Explanation:
         base=None if base is None else base.whole,
         base_currency=None if base is None else base.currency,
         excluded=excluded_of(order, rich.excludes),
+        exchange=given.exchange,
         is_limited=limited != price,
         nothing=nothing,
     )

@@ -80,7 +80,10 @@ class StoredCommission:
 
 @dataclass(frozen=True, slots=True)
 class StoredStep:
-    """One applied version, with amounts before and after. net: None where the conversion has no amount."""
+    """One applied version, with amounts before and after. net: None where the conversion has no amount.
+
+    payload: the event's bytes; decisions: JSON text. Both are its inputs.
+    """
 
     version: int
     change: str
@@ -94,6 +97,8 @@ class StoredStep:
     margin_after_minor: int
     transaction_ids: Sequence[UUID]
     occurred_at: datetime
+    payload: bytes
+    decisions: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +157,8 @@ async def find_steps(session: Session, conversion_id: UUID) -> list[StoredStep]:
     connection = await session.connection()
     result = await connection.exec_driver_sql(
         "SELECT version, change, status, reason_code, net_before_minor, net_after_minor, commission_before_minor,"
-        " commission_after_minor, margin_before_minor, margin_after_minor, transaction_ids, occurred_at"
+        " commission_after_minor, margin_before_minor, margin_after_minor, transaction_ids, occurred_at,"
+        " payload, decisions::text"
         " FROM commission_step WHERE conversion_id = $1 ORDER BY version",
         (conversion_id,),
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from services.commissions.domain.pricing import Explanation
 from services.commissions.storage.commission_reader import (
     CommissionFilter,
     StoredCommission,
@@ -15,6 +16,7 @@ from services.commissions.storage.commission_reader import (
     find_stored,
     list_stored,
 )
+from services.commissions.usecases.explain_price import explain_step
 from shared.kernel.errors import TributaryError
 from shared.runtime.database import Session
 
@@ -27,10 +29,14 @@ class CommissionNotFound(TributaryError):
 
 @dataclass(frozen=True, slots=True)
 class Trail:
-    """A commission with every version that was applied, and every ledger transaction that the reader may see."""
+    """A commission with every version that was applied, and every ledger transaction that the reader may see.
+
+    prices: how each step's price came about, in the order of steps; None for one that credits nobody.
+    """
 
     commission: StoredCommission
     steps: Sequence[StoredStep]
+    prices: Sequence[Explanation | None]
     postings: Sequence[StoredPosting]
 
 
@@ -57,4 +63,5 @@ async def read_trail(
     """One commission and how it came to be. Raises CommissionNotFound."""
     found = await read_commission(session, commission_id, merchant_id=merchant_id, affiliate_id=affiliate_id)
     steps = await find_steps(session, found.conversion_id)
-    return Trail(found, steps, await find_postings(session, found.commission_id))
+    prices = [explain_step(found, step) for step in steps]
+    return Trail(found, steps, prices, await find_postings(session, found.commission_id))
