@@ -99,7 +99,7 @@ def build_worker(settings: CommissionsSettings) -> Worker:
             topic=CATALOGUE,
             database=database,
             source=build_event_source(settings, CATALOGUE),
-            handler=CatalogueHandler(offer_versions, clock),
+            handler=CatalogueHandler(offer_versions, clock, rate_days_max=settings.exchange_rate_days_max),
             clock=clock,
         ),
         conversions=Consumer(
@@ -107,7 +107,7 @@ def build_worker(settings: CommissionsSettings) -> Worker:
             topic=CONVERSIONS,
             database=database,
             source=build_event_source(settings, CONVERSIONS),
-            handler=ConversionsHandler(offer_versions, clock),
+            handler=ConversionsHandler(offer_versions, clock, rate_days_max=settings.exchange_rate_days_max),
             clock=clock,
         ),
         period_close=Sweep(

@@ -25,6 +25,14 @@ class RateUsedV1(msgspec.Struct, frozen=True, kw_only=True):
     as_of: str
 
 
+class RateAwaitedV1(msgspec.Struct, frozen=True, kw_only=True):
+    """The exchange rate that a held credit waits for: of `base` in units of `quote`, on a day, `YYYY-MM-DD`."""
+
+    base: str
+    quote: str
+    on: str
+
+
 class GrantV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a cap says to a credit. key: the cap, its scope's party and its period, as text.
 
@@ -43,12 +51,13 @@ class DecisionsV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What a credit depended on besides its own conversion: decided once, the same on every replay.
 
     rate: where the offer pays in another currency than the order's. held: why it waits for finance, such as
-    `rate_missing`. grants: of caps, where this version changed them. tier: number of the provisional tier, from 0.
+    `rate_missing`; awaits: for which rate. grants: of caps, where this version changed them. tier: number of the provisional tier, from 0.
     groups: the affiliate's when it was decided. referred_by: who earns the second level.
     """
 
     rate: RateUsedV1 | None = None
     held: str | None = None
+    awaits: RateAwaitedV1 | None = None
     grants: list[GrantV1] = []
     tier: int | None = None
     groups: list[str] = []

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
 from services.commissions.usecases.apply_conversions import apply_conversions
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.write_posting import ConversionVersion
@@ -17,15 +18,24 @@ from shared.runtime.database import Session
 class ConversionsHandler:
     """The event door of conversions: a batch becomes one posting."""
 
-    def __init__(self, offer_versions: OfferVersions, clock: Clock) -> None:
+    def __init__(
+        self, offer_versions: OfferVersions, clock: Clock, *, rate_days_max: int = RATE_DAYS_MAX
+    ) -> None:
         self._offer_versions = offer_versions
         self._clock = clock
+        self._rate_days_max = rate_days_max
 
     async def __call__(self, session: Session, batch: Sequence[Received]) -> None:
         """Apply `batch`; harmless when it comes again. Raises UnprocessableEvent for what can never be credited."""
         versions = [_read(received) for received in batch]
         try:
-            await apply_conversions(session, versions, offer_versions=self._offer_versions, clock=self._clock)
+            await apply_conversions(
+                session,
+                versions,
+                offer_versions=self._offer_versions,
+                clock=self._clock,
+                rate_days_max=self._rate_days_max,
+            )
         except TributaryError as refused:
             raise UnprocessableEvent(f"{refused.code}: {refused}") from None
 

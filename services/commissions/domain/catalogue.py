@@ -7,6 +7,7 @@ from services.commissions.domain.caps import Cap, read_cap
 from services.commissions.domain.read_terms import read_term
 from services.commissions.domain.terms import Term
 from shared.contracts.catalogue import OfferVersionPublishedV1, TermV1
+from shared.kernel.money import zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,13 @@ class PricedTerm:
 
 @dataclass(frozen=True, slots=True)
 class OfferVersion:
-    """Immutable. terms: by conversion event."""
+    """Immutable. terms: by conversion event. pays_in: the currency of its commissions, None for the order's own."""
 
     offer_id: int
     version: int
     terms: Mapping[str, PricedTerm]
     hold_days: int
+    pays_in: str | None = None
     caps: tuple[Cap, ...] = ()
 
     def caps_on(self, event: str) -> tuple[Cap, ...]:
@@ -39,5 +41,6 @@ def read_offer_version(event: OfferVersionPublishedV1) -> OfferVersion:
         version=event.version,
         terms={each.event: PricedTerm(read_term(each), each) for each in event.terms},
         hold_days=event.hold_days,
+        pays_in=None if event.pays_in is None else zero(event.pays_in).currency,
         caps=tuple(read_cap(each) for each in event.caps),
     )

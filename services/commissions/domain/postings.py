@@ -49,6 +49,7 @@ class CreditVersion:
     status: the conversion's. term, hold_days: of the click's offer version; a credit cannot do without the term.
     caps: those of the offer version that count this event.
     quantity: clicks of a bundle. facts: what a rich term asks about; others never look at them.
+    pays_in: the currency that the credit is in, None for the order's own.
     """
 
     event_id: UUID
@@ -69,6 +70,7 @@ class CreditVersion:
     caps: tuple[Cap, ...] = ()
     quantity: int = 1
     facts: Facts = NO_FACTS
+    pays_in: str | None = None
 
     @property
     def attribution(self) -> tuple[int, int, int]:
@@ -138,11 +140,12 @@ def _apply(standing: Standing | None, version: CreditVersion, decisions: Decisio
         require_transition(standing.status, CommissionStatus.ACCRUED)
     if standing is not None and standing.status in WITHHELD:
         return Applied(_withheld_still(standing, version, decisions), ())
+    if standing is None and decisions.held is not None:
+        return Applied(_hold(version), ())
     target = target_price(version, decisions)
     steps: list[Posted] = []
-    withheld = _withheld(decisions)
-    if standing is None and withheld is not None:
-        return Applied(_withhold(version, target, withheld), ())
+    if standing is None and not all(grant.is_granted for grant in decisions.grants):
+        return Applied(_withhold(version, target, CommissionStatus.OVER_CAP), ())
     if standing is None:
         standing = _accrue(version, target, steps)
     elif not all(grant.is_granted for grant in decisions.grants or standing.grants):
@@ -201,17 +204,27 @@ def target_price(version: CreditVersion, decisions: DecisionsV1 = NO_DECISIONS) 
         raise PricingImpossible("the offer version has no term for this event")
     if isinstance(term, RichTerm) or decisions.rate is not None:
         order = Order(version.ordered, version.net, version.quantity, version.facts)
-        return explain(term, order, given_of(version.affiliate_id, decisions)).price
+        target = explain(term, order, given_of(version.affiliate_id, decisions)).price
+        return _require_paid(version, target)
     target = price(term, ordered=version.ordered, net=version.net, quantity=version.quantity)
     if target.commission.currency != target.margin.currency:
         raise PricingImpossible("commission and margin are in one currency")
+    return _require_paid(version, target)
+
+
+def _require_paid(version: CreditVersion, target: Price) -> Price:
+    """A price in the currency that the offer version pays in: without its rate no amount passes for another."""
+    if version.pays_in is not None and target.commission.currency != version.pays_in:
+        raise PricingImpossible("the offer version pays in another currency, and no rate was decided")
     return target
 
 
-def _withheld(decisions: DecisionsV1) -> CommissionStatus | None:
-    if decisions.held is not None:
-        return CommissionStatus.HELD
-    return None if all(grant.is_granted for grant in decisions.grants) else CommissionStatus.OVER_CAP
+def _hold(version: CreditVersion) -> Standing:
+    """Nothing, in the currency that the credit will be in. Its price is not known yet, and counts as no other."""
+    if version.pays_in is None:
+        raise PricingImpossible("only what has to be converted waits for a rate")
+    nothing = zero(version.pays_in)
+    return _withhold(version, Price(nothing, nothing), CommissionStatus.HELD)
 
 
 def _withhold(version: CreditVersion, target: Price, status: CommissionStatus) -> Standing:

@@ -8,6 +8,7 @@ from uuid import UUID
 from services.commissions.domain.catalogue import OfferVersion
 from services.commissions.domain.commission import Standing
 from services.commissions.domain.orders import NO_FACTS, facts_of
+from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
 from services.commissions.domain.postings import CREDITED, Applied, CreditVersion, apply_version
 from services.commissions.domain.terms import PricingImpossible, RichTerm
 from services.commissions.storage.commission_store import (
@@ -51,6 +52,7 @@ async def apply_conversions(
     offer_versions: OfferVersions,
     clock: Clock,
     again: Iterable[UUID] = (),
+    rate_days_max: int = RATE_DAYS_MAX,
 ) -> int:
     """Apply what is next for each conversion, park what must wait; gives how many ledger transactions were posted.
 
@@ -69,7 +71,9 @@ async def apply_conversions(
     waiting = await _find_waiting(session, conversion_ids)
     await _refuse_contradictions(session, arriving, last_versions)
     standings = await find_standings(session, conversion_ids)
-    decisions = await CreditDecisions.load(session, [*waiting, *arriving], known, standings)
+    decisions = await CreditDecisions.load(
+        session, [*waiting, *arriving], known, standings, rate_days_max=rate_days_max
+    )
     batch = _Batch(standings={**dict.fromkeys(conversion_ids), **standings}, decisions=decisions)
     for conversion_id, candidates in _by_conversion([*waiting, *arriving]).items():
         _apply_in_order(batch, last_versions[conversion_id], candidates, known)
@@ -190,6 +194,7 @@ def credit_version(version: ConversionVersion, offer_version: OfferVersion | Non
         term=None if priced is None else priced.term,
         hold_days=0 if offer_version is None else offer_version.hold_days,
         reason_code=event.reason_code,
+        pays_in=None if offer_version is None else offer_version.pays_in,
         caps=() if offer_version is None else offer_version.caps_on(event.conversion_event),
         quantity=event.quantity,
         facts=facts_of(event) if priced is not None and isinstance(priced.term, RichTerm) else NO_FACTS,

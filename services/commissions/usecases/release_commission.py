@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 
 from services.commissions.domain.commission import Standing
+from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
 from services.commissions.domain.postings import Release, apply_release, is_withheld
 from services.commissions.storage.commission_store import find_standings, lock_conversions
 from services.commissions.storage.release_store import find_conversion_id, find_last_step
@@ -54,6 +55,7 @@ async def release_commission(
     actor: str,
     reason_code: str,
     now: datetime,
+    rate_days_max: int = RATE_DAYS_MAX,
 ) -> Released:
     """Post what a cap refused, or what was held and can be priced by now. Decided once, and stored as it was decided.
 
@@ -72,7 +74,9 @@ async def release_commission(
     key = before.attribution[1:]
     known = await offer_versions.find_stored(session, key)
     credit = credit_version(version, known)
-    asked = await CreditDecisions.load(session, [version], {} if known is None else {key: known}, standings)
+    asked = await CreditDecisions.load(
+        session, [version], {} if known is None else {key: known}, standings, rate_days_max=rate_days_max
+    )
     decisions = asked.release(before, credit, msgspec.json.decode(last.decisions, type=DecisionsV1))
     if decisions.held is not None:
         raise StillHeld(f"it is held still: {decisions.held}")
