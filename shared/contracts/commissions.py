@@ -51,8 +51,8 @@ class DecisionsV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     """What a credit depended on besides its own conversion: decided once, the same on every replay.
 
     rate: where the offer pays in another currency than the order's. held: why it waits for finance, such as
-    `rate_missing`; awaits: for which rate. grants: of caps, where this version changed them. tier: number of the provisional tier, from 0.
-    groups: the affiliate's when it was decided. referred_by: who earns the second level.
+    `rate_missing`; awaits: for which rate. grants: of caps, where this version changed them. tier: number of the
+    provisional tier, from 0. groups: the affiliate's when it was decided. referred_by: who earns the second level.
     """
 
     rate: RateUsedV1 | None = None

@@ -42,6 +42,7 @@ def offer_version(
     terms: Sequence[TermV1] = (PERCENTAGE, FLAT),
     hold_days: int = 0,
     caps: Sequence[CapV1] = (),
+    pays_in: str | None = None,
 ) -> OfferVersionPublishedV1:
     """A published offer version of merchant 7."""
     return OfferVersionPublishedV1(
@@ -59,6 +60,7 @@ def offer_version(
         terms=list(terms),
         hold_days=hold_days,
         caps=list(caps),
+        pays_in=pays_in,
     )
 
 

@@ -13,9 +13,7 @@ from shared.runtime.database import Session
 class CatalogueHandler:
     """The event door of the catalogue."""
 
-    def __init__(
-        self, offer_versions: OfferVersions, clock: Clock, *, rate_days_max: int = RATE_DAYS_MAX
-    ) -> None:
+    def __init__(self, offer_versions: OfferVersions, clock: Clock, *, rate_days_max: int = RATE_DAYS_MAX) -> None:
         self._offer_versions = offer_versions
         self._clock = clock
         self._rate_days_max = rate_days_max

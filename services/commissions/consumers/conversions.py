@@ -18,9 +18,7 @@ from shared.runtime.database import Session
 class ConversionsHandler:
     """The event door of conversions: a batch becomes one posting."""
 
-    def __init__(
-        self, offer_versions: OfferVersions, clock: Clock, *, rate_days_max: int = RATE_DAYS_MAX
-    ) -> None:
+    def __init__(self, offer_versions: OfferVersions, clock: Clock, *, rate_days_max: int = RATE_DAYS_MAX) -> None:
         self._offer_versions = offer_versions
         self._clock = clock
         self._rate_days_max = rate_days_max

@@ -40,7 +40,7 @@ class AwaitedRate:
 
 
 async def find_rate_decisions(session: Session, conversion_ids: Sequence[UUID]) -> dict[UUID, DecisionsV1]:
-    """By conversion: the step with its rate, else the first that waits for one. Those that have neither are left out."""
+    """By conversion: the step with its rate, else the first that waits for one. Others are left out."""
     connection = await session.connection()
     result = await connection.exec_driver_sql(_DECIDED, (list(conversion_ids),))
     return {row.conversion_id: msgspec.json.decode(row.decisions, type=DecisionsV1) for row in result}

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from services.commissions.domain.catalogue import OfferVersion
 from services.commissions.domain.commission import Standing
-from services.commissions.domain.orders import NO_FACTS, facts_of
 from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
+from services.commissions.domain.orders import NO_FACTS, facts_of
 from services.commissions.domain.postings import CREDITED, Applied, CreditVersion, apply_version
 from services.commissions.domain.terms import PricingImpossible, RichTerm
 from services.commissions.storage.commission_store import (

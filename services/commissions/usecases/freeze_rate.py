@@ -54,9 +54,7 @@ class RateDecisions:
         concerned = [each for each in versions if (each.event.offer_id, each.event.offer_version) in paying]
         decided = await find_rate_decisions(session, sorted({each.conversion_id for each in concerned}))
         frozen = {key: each.rate for key, each in decided.items() if each.rate is not None}
-        awaited = {
-            key: each.awaits for key, each in decided.items() if each.awaits is not None and key not in frozen
-        }
+        awaited = {key: each.awaits for key, each in decided.items() if each.awaits is not None and key not in frozen}
         currencies, days = _asked(concerned, paying)
         for each in awaited.values():
             currencies |= {each.base, each.quote}
@@ -67,10 +65,12 @@ class RateDecisions:
     def decide(self, standing: Standing | None, version: CreditVersion) -> DecisionsV1:
         """The rate of `version`, frozen by the first credit; or what it waits for. Nothing where none is needed."""
         conversion_id = version.conversion_id
-        if version.pays_in is None or (standing is None and version.status not in CREDITED):
+        if version.pays_in is None:
             return NO_DECISIONS
         if conversion_id in self.frozen:
             return DecisionsV1(rate=self.frozen[conversion_id])
+        if version.status not in CREDITED:
+            return NO_DECISIONS
         if conversion_id in self.awaited:
             return DecisionsV1(held=RATE_MISSING, awaits=self.awaited[conversion_id])
         base = None if version.term is None else currency_to_convert(version.term, version.net, version.pays_in)
