@@ -53,4 +53,5 @@ class CreditDecisions:
 
     async def save(self, session: Session) -> None:
         """Write what was counted."""
+        await self.rates.save(session)
         await self.caps.save(session)

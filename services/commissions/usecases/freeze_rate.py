@@ -17,13 +17,13 @@ from services.commissions.storage.rate_decision_store import find_rate_decisions
 from services.commissions.usecases.find_rate import load_rates
 from services.commissions.usecases.write_posting import ConversionVersion
 from shared.contracts.commissions import NO_DECISIONS, DecisionsV1, RateAwaitedV1, RateUsedV1
-from shared.runtime.database import Session
+from shared.runtime.database import Session, after_commit
 from shared.runtime.metrics import counter
 
 RATE_MISSING: Final = "rate_missing"
 """Why a commission is held: it posts nothing, and its pair counts as no rate at all, never as 1."""
 
-_held = counter("rate_holds", unit="credits", meaning="Versions of credits that wait for an exchange rate")
+_holds = counter("rate_holds", unit="credits", meaning="Credits that were held, since no exchange rate was recorded")
 
 
 @dataclass(slots=True)
@@ -37,6 +37,7 @@ class RateDecisions:
     book: RateBook = field(default_factory=RateBook)
     frozen: dict[UUID, RateUsedV1] = field(default_factory=dict)
     awaited: dict[UUID, RateAwaitedV1] = field(default_factory=dict)
+    holds: int = 0
 
     @classmethod
     async def load(
@@ -86,9 +87,15 @@ class RateDecisions:
         found = self._settle(version.conversion_id, last.awaits)
         return msgspec.structs.replace(last, rate=found.rate, held=found.held, awaits=found.awaits)
 
+    async def save(self, session: Session) -> None:
+        """Count what is held, once it is."""
+        if holds := self.holds:
+            after_commit(session, lambda: _holds.inc(holds))
+
     def _settle(self, conversion_id: UUID, wanted: RateAwaitedV1) -> DecisionsV1:
         found = self.book.find(wanted.base, wanted.quote, date.fromisoformat(wanted.on), days_max=self.days_max)
         if found is None:
+            self.holds += conversion_id not in self.awaited
             self.awaited[conversion_id] = wanted
             return DecisionsV1(held=RATE_MISSING, awaits=wanted)
         self.awaited.pop(conversion_id, None)
