@@ -74,12 +74,18 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         for party in ("merchant", "affiliate")
         for verb in ("suspend", "reinstate")
     },
+    "PUT /v1/affiliates/{affiliate_id}/groups/{group}": _write(
+        "add_affiliate_to_group", "affiliate_not_found affiliate_groups_exhausted"
+    ),
+    "DELETE /v1/affiliates/{affiliate_id}/groups/{group}": _write(
+        "remove_affiliate_from_group", "affiliate_not_found affiliate_group_not_found"
+    ),
     **{f"GET /v1/audit/{owner}": _read(f"list_{owner}_audit") for owner in OWNERS},
     "POST /v1/offers": _write("create_offer"),
     "GET /v1/offers": _read("list_offers"),
     "GET /v1/offers/{offer_id}": _read("get_offer", "offer_not_found"),
     "POST /v1/offers/{offer_id}/versions": _write(
-        "publish_offer_version", "offer_not_found offer_ended offer_versions_exhausted"
+        "publish_offer_version", "offer_not_found offer_ended offer_versions_exhausted cap_redefined"
     ),
     "GET /v1/offers/{offer_id}/versions": _read("list_offer_versions", "offer_not_found"),
     "GET /v1/offers/{offer_id}/versions/{version}": _read("get_offer_version", "offer_version_not_found"),
@@ -164,6 +170,7 @@ PARAMETER_TEXTS: Final[Mapping[str, str]] = {
     "event": "Tells the conversions of one order apart: `sale`, `lead`, `install` …",
     "format": "`json`, `csv`, `xlsx` or `pdf`; otherwise `Accept` decides",
     "from": "From this instant on",
+    "group": "The group's name: 1 to 32 of a-z 0-9 _ -",
     "key_id": "The eight characters in the middle of a key's spelling",
     "merchant_id": "The merchant; a merchant's own key may leave it out of a query",
     "object_id": "What it was done to",

@@ -44,7 +44,8 @@ RUNTIME_TABLES: Final[Mapping[str, Classes]] = {
 
 TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
     "gateway": {
-        "affiliate": {"business": "name", "none": "affiliate_id status created_at"},
+        "affiliate": {"business": "name", "none": "affiliate_id status created_at referred_by"},
+        "affiliate_group": {"none": "affiliate_id group_name number start_at end_at"},
         "api_key": {
             "business": "label",
             "secret": "secret_sha256",
@@ -65,7 +66,7 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
         "offer_version": {
             "business": "landing_template allowed_hosts click_id_parameter referrer_policy terms",
             "none": "offer_id version merchant_id window_min_seconds window_max_seconds late_hours validation_days"
-            " hold_days created_at",
+            " hold_days created_at caps pays_in",
         },
     },
     "clicks": {

@@ -124,11 +124,10 @@ def not_found(code: str = "not_found", detail: str = "There is no such thing her
     return Problem(404, code, detail)
 
 
-def method_not_allowed(allowed: Sequence[str]) -> Problem:
-    """405 with `Allow`, sorted."""
-    return Problem(
-        405, "method_not_allowed", "This path has other methods.", headers={"Allow": ", ".join(sorted(allowed))}
-    )
+def method_not_allowed(allowed: Sequence[str], *, reason: str | None = None) -> Problem:
+    """405 with `Allow`, sorted. reason: why not, where there is more to say than that the path has other methods."""
+    detail = "This path has other methods." if reason is None else reason
+    return Problem(405, "method_not_allowed", detail, headers={"Allow": ", ".join(sorted(allowed))})
 
 
 def conflict(code: str, detail: str) -> Problem:

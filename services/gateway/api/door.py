@@ -83,7 +83,7 @@ class Door:
         except RouteNotFound:
             raise not_found("route_not_found", "There is no such route.") from None
         except MethodNotAllowed as other:
-            raise method_not_allowed(other.allowed) from None
+            raise method_not_allowed(other.allowed, reason=other.reason) from None
         scope["state"]["route_template"] = route.template
         if route.is_hot:
             scope["state"]["is_hot"] = True

@@ -1,15 +1,16 @@
-"""Offers as JSON: bodies in, answers out. Margins are shown to everyone but affiliates."""
+"""Offers as JSON: bodies in, answers out. Affiliates see their own side of the terms."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from services.gateway.domain.offer_rules import ALLOWED_HOSTS_MAX, TERMS_MAX, AmountText, TermDraft, VersionDraft
-from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion, Term
-from services.gateway.storage.term_codec import wire_term
-from shared.kernel.money import Money
-from shared.runtime.http_app import MoneyAnswer, MoneyModel, PlainText, StrictModel, WireId
+from services.gateway.api.term_answers import CapAnswer, TermAnswer
+from services.gateway.api.term_models import Caps, TermBody
+from services.gateway.domain.offer_rules import ALLOWED_HOSTS_MAX, TERMS_MAX, VersionDraft
+from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion
+from services.gateway.domain.term_sight import AffiliateSight
+from shared.runtime.http_app import PlainText, StrictModel, WireId
 
 
 class WindowBody(StrictModel):
@@ -19,30 +20,11 @@ class WindowBody(StrictModel):
     max_seconds: int
 
 
-class TermBody(StrictModel):
-    """One event's pay: a percentage with its margin, or a flat amount with its margin."""
-
-    event: str
-    kind: Literal["percentage", "flat"]
-    rate_percent: str | None = None
-    margin_percent: str | None = None
-    amount: MoneyModel | None = None
-    margin: MoneyModel | None = None
-
-    def draft(self) -> TermDraft:
-        """For the domain to judge."""
-        return TermDraft(
-            event=self.event,
-            kind=self.kind,
-            rate_percent=self.rate_percent,
-            margin_percent=self.margin_percent,
-            amount=_amount_text(self.amount),
-            margin=_amount_text(self.margin),
-        )
-
-
 class VersionBody(StrictModel):
-    """A new version of an offer. name, fallback_url: change those of the offer where they are present."""
+    """A new version of an offer. name, fallback_url: change those of the offer where they are present.
+
+    pays_in: the currency of everything the offer pays; left out: each order's own, and flat amounts in theirs.
+    """
 
     merchant_id: WireId | None = None
     name: Annotated[str | None, PlainText(120)] = None
@@ -56,6 +38,8 @@ class VersionBody(StrictModel):
     click_id_parameter: str = "click_id"
     referrer_policy: str = "no-referrer-when-downgrade"
     terms: Annotated[list[TermBody], Field(min_length=1, max_length=TERMS_MAX)]
+    caps: Caps = []  # noqa: RUF012
+    pays_in: str | None = None
 
     def draft(self) -> VersionDraft:
         """For the domain to judge."""
@@ -70,6 +54,8 @@ class VersionBody(StrictModel):
             click_id_parameter=self.click_id_parameter,
             referrer_policy=self.referrer_policy,
             terms=[term.draft() for term in self.terms],
+            caps=[cap.draft() for cap in self.caps],
+            pays_in=self.pays_in,
         )
 
 
@@ -87,30 +73,6 @@ class WindowAnswer(BaseModel):
     max_seconds: int
 
 
-class TermAnswer(BaseModel):
-    """See TermBody. Fields of the other kind are null, margins too for affiliates."""
-
-    event: str
-    kind: str
-    rate_percent: str | None = None
-    margin_percent: str | None = None
-    amount: MoneyAnswer | None = None
-    margin: MoneyAnswer | None = None
-
-    @classmethod
-    def of(cls, term: Term, *, with_margin: bool) -> "TermAnswer":
-        """`term` as the API shows it."""
-        wire = wire_term(term)
-        return cls(
-            event=term.event,
-            kind=term.kind,
-            rate_percent=wire.rate_percent,
-            margin_percent=wire.margin_percent if with_margin else None,
-            amount=_money_answer(term.flat_amount),
-            margin=_money_answer(term.margin_amount) if with_margin else None,
-        )
-
-
 class OfferVersionAnswer(BaseModel):
     """One immutable version."""
 
@@ -126,12 +88,15 @@ class OfferVersionAnswer(BaseModel):
     click_id_parameter: str
     referrer_policy: str
     terms: list[TermAnswer]
+    caps: list[CapAnswer]
+    pays_in: str | None
     created_at: datetime
 
     @classmethod
-    def of(cls, version: OfferVersion, *, with_margin: bool = True) -> "OfferVersionAnswer":
-        """`version` as the API shows it."""
+    def of(cls, version: OfferVersion, *, seen_by: AffiliateSight | None = None) -> "OfferVersionAnswer":
+        """`version` as the API shows it. seen_by: None for those who see all of it."""
         content = version.content
+        terms = content.terms if seen_by is None else [seen_by.of(term) for term in content.terms]
         return cls(
             offer_id=version.offer_id,
             version=version.version,
@@ -144,7 +109,9 @@ class OfferVersionAnswer(BaseModel):
             hold_days=content.hold_days,
             click_id_parameter=content.click_id_parameter,
             referrer_policy=content.referrer_policy,
-            terms=[TermAnswer.of(term, with_margin=with_margin) for term in content.terms],
+            terms=[TermAnswer.of(term, with_margin=seen_by is None) for term in terms],
+            caps=[CapAnswer.of(cap) for cap in content.caps],
+            pays_in=content.pays_in,
             created_at=version.created_at,
         )
 
@@ -163,8 +130,8 @@ class OfferAnswer(BaseModel):
     version: OfferVersionAnswer
 
     @classmethod
-    def of(cls, offer: Offer, version: OfferVersion, *, with_margin: bool = True) -> "OfferAnswer":
-        """`offer` as the API shows it."""
+    def of(cls, offer: Offer, version: OfferVersion, *, seen_by: AffiliateSight | None = None) -> "OfferAnswer":
+        """`offer` as the API shows it. seen_by: None for those who see all of it."""
         return cls(
             id=offer.offer_id,
             merchant_id=offer.merchant_id,
@@ -174,13 +141,5 @@ class OfferAnswer(BaseModel):
             fallback_url=offer.fallback_url,
             created_at=offer.created_at,
             changed_at=offer.changed_at,
-            version=OfferVersionAnswer.of(version, with_margin=with_margin),
+            version=OfferVersionAnswer.of(version, seen_by=seen_by),
         )
-
-
-def _amount_text(money: MoneyModel | None) -> AmountText | None:
-    return None if money is None else (money.amount, money.currency)
-
-
-def _money_answer(money: Money | None) -> MoneyAnswer | None:
-    return None if money is None else MoneyAnswer.of(money)

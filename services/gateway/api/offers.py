@@ -14,6 +14,7 @@ from services.gateway.api.parties import after_id
 from services.gateway.domain.offer_rules import check_fallback_url, read_version
 from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion
 from services.gateway.domain.refusals import NotInCatalogue
+from services.gateway.domain.term_sight import AffiliateSight
 from services.gateway.storage.offer_store import (
     find_current_versions,
     find_offer,
@@ -21,6 +22,7 @@ from services.gateway.storage.offer_store import (
     list_offers,
     list_versions,
 )
+from services.gateway.storage.party_store import find_affiliate
 from services.gateway.usecases.audited import offer_act
 from services.gateway.usecases.change_offer_status import change_offer_status
 from services.gateway.usecases.create_offer import create_offer
@@ -74,10 +76,10 @@ async def get_offers(
         )
         shown, following = page_of(offers, limit, lambda offer: {"id": offer.offer_id})
         versions = await find_current_versions(session, shown)
-    with_margin = caller.role != "affiliate"
+        seen_by = await _sight_of(session, caller)
     # An offer paused between the two statements is no longer an affiliate's to see.
     pairs = [(offer, versions[offer.offer_id]) for offer in shown if offer.offer_id in versions]
-    items = [OfferAnswer.of(offer, version, with_margin=with_margin) for offer, version in pairs]
+    items = [OfferAnswer.of(offer, version, seen_by=seen_by) for offer, version in pairs]
     return Page(items=items, next_cursor=following)
 
 
@@ -88,7 +90,8 @@ async def get_offer(offer_id: PathId, caller: OfferReader, wired: Wired) -> Offe
         offer = await find_offer(session, offer_id)
         if offer is None:
             raise NotInCatalogue("offer")
-        return OfferAnswer.of(offer, await _current_version(session, offer), with_margin=caller.role != "affiliate")
+        version = await _current_version(session, offer)
+        return OfferAnswer.of(offer, version, seen_by=await _sight_of(session, caller))
 
 
 @offers_router.post("/{offer_id}/versions", status_code=201, response_model=OfferAnswer)
@@ -130,14 +133,14 @@ async def get_versions(
 
 @offers_router.get("/{offer_id}/versions/{version}")
 async def get_version(
-    offer_id: PathId, version: VersionNumber, caller: AdminOrMerchant, wired: Wired
+    offer_id: PathId, version: VersionNumber, caller: OfferReader, wired: Wired
 ) -> OfferVersionAnswer:
-    """One version of an offer."""
+    """One version of an offer. The terms by which clicks of its time are paid; an affiliate sees its own side."""
     async with wired.transaction_for(caller) as session:
         found = await find_version(session, offer_id=offer_id, version=version)
-    if found is None:
-        raise NotInCatalogue("offer_version")
-    return OfferVersionAnswer.of(found)
+        if found is None:
+            raise NotInCatalogue("offer_version")
+        return OfferVersionAnswer.of(found, seen_by=await _sight_of(session, caller))
 
 
 @offers_router.post("/{offer_id}/pause", response_model=OfferAnswer)
@@ -169,6 +172,15 @@ async def _change_status(
         return Done(OfferAnswer.of(change.after, version), act)
 
     return await perform_once(request, caller, effect)
+
+
+async def _sight_of(session: Session, caller: Principal) -> AffiliateSight | None:
+    """How an affiliate sees terms; None for everybody else. In the caller's own transaction."""
+    if caller.affiliate_id is None:
+        return None
+    affiliate = await find_affiliate(session, caller.affiliate_id)
+    groups = frozenset[str]() if affiliate is None else frozenset(group.name for group in affiliate.groups)
+    return AffiliateSight(caller.affiliate_id, groups)
 
 
 async def _current_version(session: Session, offer: Offer) -> OfferVersion:

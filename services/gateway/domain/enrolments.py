@@ -7,6 +7,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from services.gateway.domain.intervals import Interval, closed, opened
 from services.gateway.domain.refusals import CatalogueConflict
 
 INTERVALS_MAX: Final = 100
@@ -30,14 +31,6 @@ ENROLMENT_TRANSITIONS: Final[Mapping[EnrolmentStatus, frozenset[EnrolmentStatus]
         EnrolmentStatus.ENDED: frozenset({EnrolmentStatus.APPLIED, EnrolmentStatus.APPROVED}),
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Half-open `[start_at, end_at)`; end_at None: still open."""
-
-    start_at: datetime
-    end_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +62,10 @@ def advance_enrolment(enrolment: Enrolment, wanted: EnrolmentStatus, now: dateti
         return replace(enrolment, status=wanted, applied_at=now)
     intervals = enrolment.intervals
     if wanted == EnrolmentStatus.APPROVED:
-        intervals = _opened(intervals, now)
+        if len(intervals) >= INTERVALS_MAX:
+            message = f"an enrolment opens at most {INTERVALS_MAX} times"
+            raise CatalogueConflict("enrolment_intervals_exhausted", message)
+        intervals = opened(intervals, now)
     elif wanted == EnrolmentStatus.ENDED:
-        last = intervals[-1]
-        intervals = (*intervals[:-1], Interval(last.start_at, max(now, last.start_at)))
+        intervals = closed(intervals, now)
     return replace(enrolment, status=wanted, decided_at=now, intervals=intervals)
-
-
-def _opened(intervals: tuple[Interval, ...], now: datetime) -> tuple[Interval, ...]:
-    if len(intervals) >= INTERVALS_MAX:
-        raise CatalogueConflict("enrolment_intervals_exhausted", f"an enrolment opens at most {INTERVALS_MAX} times")
-    last_end = intervals[-1].end_at if intervals else None
-    return (*intervals, Interval(now if last_end is None else max(now, last_end)))

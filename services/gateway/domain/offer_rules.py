@@ -3,13 +3,16 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final
 
-from services.gateway.domain.offers import Term, VersionContent
+from services.gateway.domain.cap_rules import read_caps
+from services.gateway.domain.offers import VersionContent
+from services.gateway.domain.term_drafts import CapDraft, TermDraft
+from services.gateway.domain.term_rules import read_term
+from services.gateway.domain.terms import Term
 from services.gateway.domain.web_addresses import check_address, check_host_name, check_landing_template
 from shared.kernel.errors import InvalidValue
-from shared.kernel.money import Money, MoneyInvalid, parse_money, parse_rate_percent
+from shared.kernel.money import is_currency
 
 WINDOW_MAX_SECONDS: Final = 90 * 24 * 3600
 LATE_MAX_HOURS: Final = 2_160
@@ -17,7 +20,6 @@ VALIDATION_MAX_DAYS: Final = 180
 HOLD_MAX_DAYS: Final = 180
 ALLOWED_HOSTS_MAX: Final = 100
 TERMS_MAX: Final = 20
-RATES_MAX_PERCENT: Final = Decimal(100)
 
 REFERRER_POLICIES: Final = frozenset(
     {
@@ -35,21 +37,6 @@ _EVENT = re.compile(r"[a-z0-9_]{1,32}", re.ASCII)
 _EVENTS_RESERVED: Final = frozenset({"refund"})
 _PARAMETER = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
-AmountText = tuple[str, str]
-"""An amount and its currency as text: ("5.00", "EUR")."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TermDraft:
-    """A term as sent, its shape known and its values not yet judged."""
-
-    event: str
-    kind: str
-    rate_percent: str | None = None
-    margin_percent: str | None = None
-    amount: AmountText | None = None
-    margin: AmountText | None = None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionDraft:
@@ -65,6 +52,8 @@ class VersionDraft:
     click_id_parameter: str
     referrer_policy: str
     terms: Sequence[TermDraft]
+    caps: Sequence[CapDraft] = ()
+    pays_in: str | None = None
 
 
 def read_version(draft: VersionDraft, *, allow_loopback_http: bool) -> VersionContent:
@@ -77,6 +66,9 @@ def read_version(draft: VersionDraft, *, allow_loopback_http: bool) -> VersionCo
         raise InvalidValue("click_id_parameter", "parameter_invalid", "must be 1 to 64 of A-Z a-z 0-9 _ . -")
     if draft.referrer_policy not in REFERRER_POLICIES:
         raise InvalidValue("referrer_policy", "referrer_policy_unknown", "must be one of the Referrer-Policy values")
+    if draft.pays_in is not None and not is_currency(draft.pays_in):
+        raise InvalidValue("pays_in", "currency_unknown", "must be an upper-case ISO 4217 code such as EUR")
+    terms = _read_terms(draft.terms, pays_in=draft.pays_in)
     return VersionContent(
         landing_template=check_landing_template(draft.landing_template, allow_loopback_http=allow_loopback_http),
         allowed_hosts=_read_hosts(draft.allowed_hosts, allow_loopback=allow_loopback_http),
@@ -87,7 +79,9 @@ def read_version(draft: VersionDraft, *, allow_loopback_http: bool) -> VersionCo
         hold_days=draft.hold_days,
         click_id_parameter=draft.click_id_parameter,
         referrer_policy=draft.referrer_policy,
-        terms=_read_terms(draft.terms),
+        terms=terms,
+        caps=read_caps(draft.caps, terms, pays_in=draft.pays_in),
+        pays_in=draft.pays_in,
     )
 
 
@@ -118,7 +112,7 @@ def _read_hosts(names: Sequence[str], *, allow_loopback: bool) -> tuple[str, ...
     return tuple(names)
 
 
-def _read_terms(drafts: Sequence[TermDraft]) -> tuple[Term, ...]:
+def _read_terms(drafts: Sequence[TermDraft], *, pays_in: str | None) -> tuple[Term, ...]:
     if not 1 <= len(drafts) <= TERMS_MAX:
         raise InvalidValue("terms", "terms_count", f"has 1 to {TERMS_MAX} terms")
     events: set[str] = set()
@@ -130,48 +124,4 @@ def _read_terms(drafts: Sequence[TermDraft]) -> tuple[Term, ...]:
         if draft.event in events:
             raise InvalidValue(f"terms.{index}.event", "event_repeated", "has a term already")
         events.add(draft.event)
-    return tuple(_read_term(draft, f"terms.{index}") for index, draft in enumerate(drafts))
-
-
-def _read_term(draft: TermDraft, path: str) -> Term:
-    if draft.kind == "percentage":
-        _refuse_present(path, amount=draft.amount, margin=draft.margin)
-        return _read_percentage(draft, path)
-    if draft.kind == "flat":
-        _refuse_present(path, rate_percent=draft.rate_percent, margin_percent=draft.margin_percent)
-        return _read_flat(draft, path)
-    raise InvalidValue(f"{path}.kind", "kind_unknown", "must be percentage or flat")
-
-
-def _refuse_present(path: str, **fields: object) -> None:
-    for name, value in fields.items():
-        if value is not None:
-            raise InvalidValue(f"{path}.{name}", "not_of_this_kind", "does not belong to a term of this kind")
-
-
-def _read_percentage(draft: TermDraft, path: str) -> Term:
-    if draft.rate_percent is None:
-        raise InvalidValue(f"{path}.rate_percent", "missing", "is required")
-    rate = parse_rate_percent(draft.rate_percent, field=f"{path}.rate_percent")
-    margin_text = "0" if draft.margin_percent is None else draft.margin_percent
-    margin = parse_rate_percent(margin_text, field=f"{path}.margin_percent")
-    if rate + margin > RATES_MAX_PERCENT:
-        raise InvalidValue(f"{path}.margin_percent", "rates_over_100", "rate and margin are at most 100 together")
-    return Term(event=draft.event, kind="percentage", rate_percent=rate, margin_percent=margin)
-
-
-def _read_flat(draft: TermDraft, path: str) -> Term:
-    if draft.amount is None:
-        raise InvalidValue(f"{path}.amount", "missing", "is required")
-    amount = _read_money(draft.amount, f"{path}.amount")
-    margin = _read_money(("0", amount.currency) if draft.margin is None else draft.margin, f"{path}.margin")
-    if margin.currency != amount.currency:
-        raise InvalidValue(f"{path}.margin.currency", "currency_mismatch", "must be the amount's currency")
-    return Term(event=draft.event, kind="flat", flat_amount=amount, margin_amount=margin)
-
-
-def _read_money(text: AmountText, path: str) -> Money:
-    try:
-        return parse_money(*text, field="amount")
-    except MoneyInvalid as fault:
-        raise InvalidValue(f"{path}.{fault.field}", fault.code, fault.message) from None
+    return tuple(read_term(draft, f"terms.{index}", pays_in=pays_in) for index, draft in enumerate(drafts))

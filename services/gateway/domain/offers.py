@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final
 
 from services.gateway.domain.refusals import CatalogueConflict
+from services.gateway.domain.terms import Cap, Term
 from shared.kernel.ids import OFFER_VERSION_MAX
-from shared.kernel.money import Money
 
 
 class OfferStatus(StrEnum):
@@ -31,24 +30,11 @@ OFFER_TRANSITIONS: Final[Mapping[OfferStatus, frozenset[OfferStatus]]] = Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Term:
-    """What one event of an offer pays.
-
-    percentage: rate_percent of the net order to the affiliate, margin_percent of it to the network. flat: flat_amount
-    and margin_amount, of one currency. The fields of the other kind are None.
-    """
-
-    event: str
-    kind: Literal["percentage", "flat", "combined"]
-    rate_percent: Decimal | None = None
-    margin_percent: Decimal | None = None
-    flat_amount: Money | None = None
-    margin_amount: Money | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionContent:
-    """Everything an offer version fixes. Limits and meaning: see `offer_rules` and the contract's docstring."""
+    """Everything an offer version fixes. Limits and meaning: see `offer_rules` and the contract's docstring.
+
+    pays_in: the currency of everything it pays; None: of each order, or of each flat amount.
+    """
 
     landing_template: str
     allowed_hosts: tuple[str, ...]
@@ -60,6 +46,8 @@ class VersionContent:
     click_id_parameter: str
     referrer_policy: str
     terms: tuple[Term, ...]
+    caps: tuple[Cap, ...] = ()
+    pays_in: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

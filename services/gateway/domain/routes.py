@@ -110,6 +110,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET /v1/affiliates/{affiliate_id}",
         "POST /v1/affiliates/{affiliate_id}/suspend",
         "POST /v1/affiliates/{affiliate_id}/reinstate",
+        "PUT /v1/affiliates/{affiliate_id}/groups/{group}",
+        "DELETE /v1/affiliates/{affiliate_id}/groups/{group}",
         "POST /v1/offers",
         "POST /v1/offers/{offer_id}/versions",
         "POST /v1/offers/{offer_id}/pause",
@@ -127,6 +129,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         ADMIN | MERCHANT | AFFILIATE,
         "GET /v1/offers",
         "GET /v1/offers/{offer_id}",
+        "GET /v1/offers/{offer_id}/versions/{version}",
         "GET /v1/enrolments",
         "GET /v1/enrolments/{enrolment_id}",
     ),
@@ -134,7 +137,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         "gateway",
         ADMIN | MERCHANT,
         "GET /v1/offers/{offer_id}/versions",
-        "GET /v1/offers/{offer_id}/versions/{version}",
         "POST /v1/enrolments/{enrolment_id}/approve",
         "POST /v1/enrolments/{enrolment_id}/reject",
         "POST /v1/enrolments/{enrolment_id}/end",
@@ -198,12 +200,20 @@ class RouteNotFound(Exception):
     """No route has this path."""
 
 
-class MethodNotAllowed(Exception):
-    """The path has routes, for other methods. allowed: sorted."""
+IMMUTABLE: Final[Mapping[str, str]] = {
+    "/v1/offers/{offer_id}/versions/{version}": "A published version never changes; clicks are paid by it. Publish the"
+    " next one: POST /v1/offers/{offer_id}/versions."
+}
+"""Why what is at a path cannot be edited, and what to do instead."""
 
-    def __init__(self, allowed: Sequence[str]) -> None:
+
+class MethodNotAllowed(Exception):
+    """The path has routes, for other methods. allowed: sorted. reason: why, where there is more to say."""
+
+    def __init__(self, allowed: Sequence[str], reason: str | None = None) -> None:
         super().__init__(", ".join(allowed))
         self.allowed = tuple(allowed)
+        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -242,7 +252,8 @@ class RouteTable:
             raise RouteNotFound
         route = node.by_method.get(method)
         if route is None:
-            raise MethodNotAllowed(sorted(node.by_method))
+            template = next(iter(node.by_method.values())).template
+            raise MethodNotAllowed(sorted(node.by_method), IMMUTABLE.get(template))
         return route
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus, Interval
+from services.gateway.domain.enrolments import Enrolment, EnrolmentStatus
+from services.gateway.domain.intervals import Interval
 from services.gateway.storage.session import execute, fetch_all, fetch_one
 from shared.runtime.database import Session
 

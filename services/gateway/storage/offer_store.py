@@ -9,14 +9,16 @@ from typing import Any
 from sqlalchemy import Row
 
 from services.gateway.domain.offers import Offer, OfferStatus, OfferVersion, VersionContent
+from services.gateway.domain.terms import Cap
 from services.gateway.storage.session import execute, fetch_all, fetch_one
-from services.gateway.storage.term_codec import decode_terms, encode_terms
+from services.gateway.storage.term_codec import decode_caps, decode_terms, encode_caps, encode_terms
 from shared.runtime.database import Session
 
 _OFFER = "offer_id, merchant_id, name, status, current_version, fallback_url, created_at, changed_at"
 _VERSION = (
     "offer_id, version, merchant_id, landing_template, allowed_hosts, window_min_seconds, window_max_seconds,"
-    " late_hours, validation_days, hold_days, click_id_parameter, referrer_policy, terms::text AS terms, created_at"
+    " late_hours, validation_days, hold_days, click_id_parameter, referrer_policy, terms::text AS terms,"
+    " caps::text AS caps, pays_in, created_at"
 )
 
 
@@ -45,6 +47,8 @@ def _version(row: Row[Any]) -> OfferVersion:
         click_id_parameter=row.click_id_parameter,
         referrer_policy=row.referrer_policy,
         terms=decode_terms(row.terms),
+        caps=decode_caps(row.caps),
+        pays_in=row.pays_in,
     )
     return OfferVersion(
         offer_id=row.offer_id,
@@ -75,8 +79,8 @@ async def insert_version(session: Session, version: OfferVersion) -> None:
         session,
         "INSERT INTO offer_version (offer_id, version, merchant_id, landing_template, allowed_hosts,"
         " window_min_seconds, window_max_seconds, late_hours, validation_days, hold_days, click_id_parameter,"
-        " referrer_policy, terms, created_at)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::jsonb, $14)",
+        " referrer_policy, terms, caps, pays_in, created_at)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::jsonb, $14::text::jsonb, $15, $16)",
         version.offer_id,
         version.version,
         version.merchant_id,
@@ -90,6 +94,8 @@ async def insert_version(session: Session, version: OfferVersion) -> None:
         content.click_id_parameter,
         content.referrer_policy,
         encode_terms(content.terms),
+        encode_caps(content.caps),
+        content.pays_in,
         version.created_at,
     )
 
@@ -155,3 +161,9 @@ async def list_versions(session: Session, *, offer_id: int, after_version: int, 
     """An offer's versions, oldest first."""
     statement = f"SELECT {_VERSION} FROM offer_version WHERE offer_id = $1 AND version > $2 ORDER BY version LIMIT $3"
     return [_version(row) for row in await fetch_all(session, statement, offer_id, after_version, limit)]
+
+
+async def list_caps(session: Session, offer_id: int) -> Sequence[Cap]:
+    """Every cap that any version of the offer ever had, oldest first."""
+    statement = "SELECT caps::text AS caps FROM offer_version WHERE offer_id = $1 AND caps <> '[]' ORDER BY version"
+    return [cap for row in await fetch_all(session, statement, offer_id) for cap in decode_caps(row.caps)]

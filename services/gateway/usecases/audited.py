@@ -8,10 +8,14 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import msgspec
+
 from services.gateway.domain.api_keys import ApiKey
 from services.gateway.domain.enrolments import Enrolment
-from services.gateway.domain.offers import Offer, OfferVersion, Term
+from services.gateway.domain.offers import Offer, OfferVersion
 from services.gateway.domain.parties import Affiliate, Merchant
+from services.gateway.domain.terms import Term
+from services.gateway.storage.term_codec import wire_cap, wire_term
 from shared.kernel.changed import Changed
 from shared.kernel.money import Money
 from shared.runtime.audit import Act, state_hash
@@ -59,13 +63,18 @@ def _merchant_state(merchant: Merchant) -> Mapping[str, Any]:
 
 
 def _affiliate_state(affiliate: Affiliate) -> Mapping[str, Any]:
-    return {"affiliate_id": affiliate.affiliate_id, "status": affiliate.status}
+    state: dict[str, Any] = {"affiliate_id": affiliate.affiliate_id, "status": affiliate.status}
+    if affiliate.referred_by is not None:
+        state["referred_by"] = affiliate.referred_by
+    if affiliate.groups:
+        state["groups"] = {g.name: [(i.start_at, i.end_at) for i in g.intervals] for g in affiliate.groups}
+    return state
 
 
 def _offer_state(versioned: tuple[Offer, OfferVersion]) -> Mapping[str, Any]:
     offer, version = versioned
     content = version.content
-    return {
+    state = {
         "offer_id": offer.offer_id,
         "merchant_id": offer.merchant_id,
         "name": offer.name,
@@ -83,10 +92,16 @@ def _offer_state(versioned: tuple[Offer, OfferVersion]) -> Mapping[str, Any]:
         "referrer_policy": content.referrer_policy,
         "terms": [_term_state(term) for term in content.terms],
     }
+    if content.caps:
+        state["caps"] = [msgspec.to_builtins(wire_cap(cap)) for cap in content.caps]
+    if content.pays_in is not None:
+        state["pays_in"] = content.pays_in
+    return state
 
 
 def _term_state(term: Term) -> Mapping[str, Any]:
-    return {
+    """A term's own rate, and of everything else what it names: states of simple terms keep their old hashes."""
+    own = {
         "event": term.event,
         "kind": term.kind,
         "rate_percent": term.rate_percent,
@@ -94,6 +109,7 @@ def _term_state(term: Term) -> Mapping[str, Any]:
         "flat_amount": _money_state(term.flat_amount),
         "margin_amount": _money_state(term.margin_amount),
     }
+    return {**msgspec.to_builtins(wire_term(term)), **own}
 
 
 def _money_state(money: Money | None) -> tuple[int, str] | None:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from services.gateway.domain.enrolments import Enrolment
+from services.gateway.domain.intervals import Interval
 from services.gateway.domain.offers import Offer, OfferVersion
 from services.gateway.domain.parties import Affiliate, Merchant
-from services.gateway.storage.term_codec import wire_term
+from services.gateway.storage.term_codec import wire_cap, wire_term
 from shared.contracts.catalogue import (
     AffiliateChangedV1,
     CatalogueEvent,
@@ -44,13 +45,15 @@ async def publish_merchant(session: Session, merchant: Merchant, now: datetime) 
 
 
 async def publish_affiliate(session: Session, affiliate: Affiliate, now: datetime) -> None:
-    """One AffiliateChangedV1."""
+    """One AffiliateChangedV1 with every interval in every group."""
     event = AffiliateChangedV1(
         event_id=new_id(),
         occurred_at=now,
         affiliate_id=affiliate.affiliate_id,
         name=affiliate.name,
         status=affiliate.status,
+        groups={group.name: _wire_intervals(group.intervals) for group in affiliate.groups},
+        referred_by=affiliate.referred_by,
     )
     await append(session, [_outgoing(affiliate_key(affiliate.affiliate_id), event)])
 
@@ -59,7 +62,7 @@ async def publish_offer(
     session: Session, offer: Offer, now: datetime, *, new_versions: Sequence[OfferVersion] = ()
 ) -> None:
     """One OfferChangedV1, after an OfferVersionPublishedV1 for each new version that it may point to."""
-    events = [_outgoing(offer_version_key(v.offer_id, v.version), _version_event(v)) for v in new_versions]
+    events = [_outgoing(offer_version_key(v.offer_id, v.version), version_event(v)) for v in new_versions]
     changed = OfferChangedV1(
         event_id=new_id(),
         occurred_at=now,
@@ -81,12 +84,13 @@ async def publish_enrolment(session: Session, enrolment: Enrolment, now: datetim
         offer_id=enrolment.offer_id,
         affiliate_id=enrolment.affiliate_id,
         merchant_id=enrolment.merchant_id,
-        intervals=[IntervalV1(start_at=i.start_at, end_at=i.end_at) for i in enrolment.intervals],
+        intervals=_wire_intervals(enrolment.intervals),
     )
     await append(session, [_outgoing(enrolment_key(enrolment.offer_id, enrolment.affiliate_id), event)])
 
 
-def _version_event(version: OfferVersion) -> OfferVersionPublishedV1:
+def version_event(version: OfferVersion) -> OfferVersionPublishedV1:
+    """What is published of a version, for ever."""
     content = version.content
     return OfferVersionPublishedV1(
         event_id=new_id(),
@@ -104,7 +108,13 @@ def _version_event(version: OfferVersion) -> OfferVersionPublishedV1:
         hold_days=content.hold_days,
         click_id_parameter=content.click_id_parameter,
         referrer_policy=content.referrer_policy,
+        caps=[wire_cap(cap) for cap in content.caps],
+        pays_in=content.pays_in,
     )
+
+
+def _wire_intervals(intervals: Sequence[Interval]) -> list[IntervalV1]:
+    return [IntervalV1(start_at=interval.start_at, end_at=interval.end_at) for interval in intervals]
 
 
 def _outgoing(key: str, event: CatalogueEvent) -> OutgoingEvent:

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from services.gateway.domain.cap_rules import check_caps_stay
 from services.gateway.domain.offers import Offer, OfferVersion, VersionContent, following_version
 from services.gateway.domain.refusals import NotInCatalogue
-from services.gateway.storage.offer_store import find_version, insert_version, lock_offer, store_offer
+from services.gateway.storage.offer_store import find_version, insert_version, list_caps, lock_offer, store_offer
+from services.gateway.usecases.check_overrides import check_overrides
 from services.gateway.usecases.publish_catalogue import publish_offer
 from shared.kernel.changed import Changed
 from shared.kernel.errors import InvalidValue
@@ -25,7 +27,8 @@ async def publish_offer_version(
     """The offer at its next version, both published, and as it was; clicks before this moment keep the old one (I10).
 
     merchant_id: as the caller believes it, or None. amend: what else changes of the offer (name, fallback URL).
-    Raises NotInCatalogue, CatalogueConflict for an ended offer, InvalidValue for another merchant.
+    Raises NotInCatalogue, CatalogueConflict for an ended offer or a cap that counts something else than before,
+    InvalidValue for another merchant or an unknown affiliate.
     """
     offer = await lock_offer(session, offer_id)
     if offer is None:
@@ -33,6 +36,9 @@ async def publish_offer_version(
     if merchant_id not in (None, offer.merchant_id):
         raise InvalidValue("merchant_id", "merchant_fixed", "an offer stays its merchant's")
     number = following_version(offer)
+    await check_overrides(session, content.terms)
+    if content.caps:
+        check_caps_stay(content.caps, await list_caps(session, offer_id))
     last = await find_version(session, offer_id=offer_id, version=offer.current_version)
     assert last is not None  # the foreign key's other end
     before, offer = (offer, last), replace(amend(offer), current_version=number, changed_at=now)

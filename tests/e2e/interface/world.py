@@ -62,6 +62,8 @@ class World:
             "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
             "confirm_payout_settings": {"affiliate_id": self.new_payee_id},
             "lift_payout_stop": {"affiliate_id": self.new_stopped_affiliate_id},
+            "add_affiliate_to_group": {"affiliate_id": self.new_affiliate_id},
+            "remove_affiliate_from_group": {"affiliate_id": self.new_member_id},
             "report_conversions": {"order_id": new_order_id, "click_id": self.new_click},
         }
         return special.get(operation, {})
@@ -71,6 +73,7 @@ class World:
         return {
             "merchant_id": lambda: self.merchant.merchant_id,
             "affiliate_id": lambda: self.affiliate.affiliate_id,
+            "referred_by": lambda: self.affiliate.affiliate_id,
             "offer_id": lambda: self.offer_id,
             "version": lambda: 1,
             "token": lambda: self.merchant.token,
@@ -196,6 +199,13 @@ class World:
         wait_until(
             lambda: client.send(method, path, content, headers).status == 200, SETTLE_SECONDS, "commissions knows it"
         )
+
+    def new_member_id(self) -> int:
+        """A fresh affiliate in the group `gold`."""
+        affiliate_id = self.new_affiliate_id()
+        answer = self.network.admin.send("PUT", f"/v1/affiliates/{affiliate_id}/groups/gold")
+        assert answer.status == 200, answer.text
+        return affiliate_id
 
     def new_application(self) -> int:
         """A fresh affiliate's application to the offer."""

@@ -57,6 +57,11 @@ class Stage:
             await self.admin.post(f"/v1/offers/{number}/pause", expect=200)
         return number
 
+    async def group_member(self) -> int:
+        number = await self.party("affiliate")
+        assert (await self.admin.call("PUT", f"/v1/affiliates/{number}/groups/gold")).status_code == 200
+        return number
+
     async def key(self) -> str:
         key_id: str = (await self.admin.post("/v1/keys", {"role": "finance"}))["id"]
         return key_id
@@ -111,6 +116,8 @@ RECIPES: dict[str, Recipe] = {
     ),
     "POST /v1/keys/{key_id}/rotate": _on("/v1/keys/{}/rotate", Stage.key),
     "DELETE /v1/keys/{key_id}": _on("/v1/keys/{}", Stage.key),
+    "PUT /v1/affiliates/{affiliate_id}/groups/{group}": _on("/v1/affiliates/{}/groups/gold", _party("affiliate")),
+    "DELETE /v1/affiliates/{affiliate_id}/groups/{group}": _on("/v1/affiliates/{}/groups/gold", Stage.group_member),
     "POST /v1/merchants/{merchant_id}/suspend": _on("/v1/merchants/{}/suspend", _party("merchant")),
     "POST /v1/affiliates/{affiliate_id}/suspend": _on("/v1/affiliates/{}/suspend", _party("affiliate")),
     "POST /v1/merchants/{merchant_id}/reinstate": _on("/v1/merchants/{}/reinstate", _party("merchant", suspended=True)),

@@ -13,6 +13,7 @@ from tests.integration.gateway.conftest import GatewayClient, Network, small_net
 TENANT_TABLES = (
     "merchant",
     "affiliate",
+    "affiliate_group",
     "offer",
     "offer_version",
     "enrolment",
@@ -86,7 +87,7 @@ async def test_without_a_tenant_there_are_no_rows(postgres: TestPostgres, networ
     try:
         for _ in range(2):
             async with database.transaction() as session:
-                for table in ("merchant", "affiliate", "offer", "offer_version", "enrolment", "idempotency_record"):
+                for table in set(TENANT_TABLES) - {"api_key", "audit_entry"}:
                     assert await fetch_all(session, f"SELECT * FROM {table}") == []
             async with database.transaction(tenant=Tenant(merchant_id=network.merchant_id)) as session:
                 assert len(await fetch_all(session, "SELECT * FROM offer")) == 1
@@ -102,6 +103,8 @@ async def test_without_a_tenant_there_are_no_rows(postgres: TestPostgres, networ
         "INSERT INTO enrolment (offer_id, affiliate_id, merchant_id, status, applied_at)"
         " SELECT offer_id, 1, merchant_id, 'applied', now() FROM enrolment",
         "UPDATE offer SET status = 'ended'",
+        "INSERT INTO affiliate_group SELECT affiliate_id, 'gold', 1, now() FROM affiliate",
+        "UPDATE affiliate SET referred_by = NULL",
         "SELECT * FROM api_key",
         "SELECT * FROM outbox",
         "DELETE FROM enrolment",

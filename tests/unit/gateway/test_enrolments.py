@@ -13,9 +13,9 @@ from services.gateway.domain.enrolments import (
     INTERVALS_MAX,
     Enrolment,
     EnrolmentStatus,
-    Interval,
     advance_enrolment,
 )
+from services.gateway.domain.intervals import Interval
 from services.gateway.domain.offers import OFFER_TRANSITIONS, OfferStatus
 from services.gateway.domain.refusals import CatalogueConflict
 

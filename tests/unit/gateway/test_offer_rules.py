@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateway.domain.offer_rules import TermDraft, VersionDraft, read_version
+from services.gateway.domain.offer_rules import VersionDraft, read_version
+from services.gateway.domain.term_drafts import TermDraft
 from services.gateway.domain.web_addresses import check_address, check_landing_template
 from services.gateway.storage.term_codec import decode_terms, encode_terms
 from shared.kernel.errors import InvalidValue

@@ -22,7 +22,7 @@ from tests.e2e.interface.exchange import Documented, Judge, documented_operation
 VERBS = {
     "GET": {"get", "list", "read", "follow", "send"},
     "HEAD": {"preview"},
-    "DELETE": {"revoke"},
+    "DELETE": {"revoke", "remove"},
 }
 
 
