@@ -44,8 +44,8 @@ class PayAnswer(BaseModel):
         )
 
 
-class ConditionAnswer(BaseModel):
-    """See ConditionBody."""
+class TermConditionAnswer(BaseModel):
+    """See TermConditionBody."""
 
     fact: str
     holds: Holds
@@ -58,14 +58,14 @@ class RuleAnswer(BaseModel):
 
     rank: int
     name: str
-    conditions: list[ConditionAnswer]
+    conditions: list[TermConditionAnswer]
     pays: PayAnswer
 
     @classmethod
     def of(cls, rule: Rule) -> "RuleAnswer":
         """`rule` as the API shows it."""
         conditions = [
-            ConditionAnswer(fact=c.fact, holds=c.holds, values=list(c.values), currency=c.currency)
+            TermConditionAnswer(fact=c.fact, holds=c.holds, values=list(c.values), currency=c.currency)
             for c in rule.conditions
         ]
         return cls(rank=rule.rank, name=rule.name, conditions=conditions, pays=PayAnswer.of(rule.pays))

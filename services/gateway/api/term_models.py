@@ -64,7 +64,7 @@ class PayBody(StrictModel):
         )
 
 
-class ConditionBody(StrictModel):
+class TermConditionBody(StrictModel):
     """What must hold. `in`, `not_in`: any, none of the values. `at_least`, `below`: one decimal, for order_amount.
 
     currency: of the order's amount, where the term has none itself.
@@ -81,7 +81,7 @@ class RuleBody(StrictModel):
 
     rank: Annotated[int | None, Field(ge=1, le=RANK_MAX)] = None
     name: Annotated[str, PlainText(RULE_NAME_CHARACTERS_MAX)]
-    conditions: Annotated[list[ConditionBody], Field(min_length=1, max_length=CONDITIONS_MAX)]
+    conditions: Annotated[list[TermConditionBody], Field(min_length=1, max_length=CONDITIONS_MAX)]
     pays: PayBody
 
     def draft(self) -> RuleDraft:
