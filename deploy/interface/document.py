@@ -194,7 +194,9 @@ def _without_null(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 def _request_body(raw: Mapping[str, Any], example: Any) -> dict[str, Any]:
     content = {kind: tidy(media, in_request=True) for kind, media in raw["content"].items()}
     if example is not None:
-        content = {kind: {**media, "example": example} for kind, media in content.items()}
+        content = {
+            kind: media if "example" in media else {**media, "example": example} for kind, media in content.items()
+        }
     return {"required": raw.get("required", False), "content": content}
 
 

@@ -88,6 +88,16 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             "secret": "content_hash",
             "none": "merchant_id conversion_id amount_minor currency receipt_id outcome status recorded_at",
         },
+        "bulk_job": {
+            "secret": "content_hash",
+            "none": "id merchant_id role key_id row_count requested_at worked_at next_row done already refused"
+            " finished_at",
+        },
+        "bulk_row": {
+            "label": "ref adjustment_id",
+            "none": "job_id number merchant_id event action reason_code new_amount_minor refund_amount_minor currency"
+            " outcome code field conversion_id status",
+        },
         "click_detail": {
             "pseudonym": "click_id",
             "label": "subs aff_click_id source creative",

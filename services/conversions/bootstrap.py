@@ -19,6 +19,7 @@ from services.conversions.usecases.credential_book import CredentialBook
 from services.conversions.usecases.execute_erasures import execute_erasures
 from services.conversions.usecases.postback_group import GROUPS_IN_FLIGHT_MAX, PostbackGroup
 from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
+from services.conversions.usecases.work_bulk_jobs import work_bulk_jobs
 from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED
 from shared.kernel.personal_values import Screen
 from shared.kernel.token_bucket import Limit
@@ -42,6 +43,7 @@ INDEX_BATCH_CLICKS: Final = 2_000
 APPROVE_EVERY_SECONDS: Final = 1.0
 LIMIT_SWEEP_SECONDS: Final = 30.0
 ATTRIBUTE_EVERY_SECONDS: Final = 0.25
+BULK_EVERY_SECONDS: Final = 0.5
 ERASE_EVERY_SECONDS: Final = 1.0
 COMPLETE_EVERY_SECONDS: Final = 1.0
 """The index consumer completes conversions itself; this catches the two that just missed each other."""
@@ -78,6 +80,7 @@ class Worker:
     click_details: Sweep
     clicks_erased: Consumer
     erasures: Sweep
+    bulk_jobs: Sweep
     retention: Sweep
     limit_sweep: Sweep
     database: Database
@@ -176,6 +179,7 @@ def build_worker(settings: ConversionsSettings) -> Worker:
         click_details=Sweep(
             "click_details", add_missed_details, database=database, clock=clock, every_seconds=COMPLETE_EVERY_SECONDS
         ),
+        bulk_jobs=Sweep("bulk_jobs", work_bulk_jobs, database=database, clock=clock, every_seconds=BULK_EVERY_SECONDS),
         retention=Sweep(
             "retention",
             retention_step(

@@ -8,7 +8,8 @@ from typing import Final
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.conversions.api import conversion_actions, conversions, credentials, erasures, receipts
+from services.conversions.api import bulk_jobs, conversion_actions, conversions, credentials, erasures, receipts
+from services.conversions.api.bulk_jobs import BULK_BODY_BYTES_MAX, BULK_PATH
 from services.conversions.api.postback_door import POSTBACK_PATH, PostbackDoor
 from services.conversions.bootstrap import Api, build_api
 from services.conversions.settings import ConversionsSettings
@@ -16,12 +17,20 @@ from shared.runtime.audit_routes import audit_router
 from shared.runtime.build_info import show_build
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
+from shared.runtime.larger_body import LargerBody
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import background, run_api
 from shared.runtime.start import require_migrated, run_plainly
 from shared.runtime.tracing import configure_tracing
 
-ROUTERS: Final = (conversions.router, conversion_actions.router, receipts.router, credentials.router, erasures.router)
+ROUTERS: Final = (
+    conversions.router,
+    conversion_actions.router,
+    receipts.router,
+    credentials.router,
+    erasures.router,
+    bulk_jobs.router,
+)
 
 
 def build_app(settings: ConversionsSettings, health: Health) -> ASGIApp:
@@ -78,7 +87,13 @@ def main() -> None:
     configure_tracing(settings, "conversions", "api")
     require_migrated(settings.database_url("conversions"), "conversions")
     health = Health()
-    run_api(build_app(settings, health), settings, health=health, trusted=settings.trusted_proxy_cidrs)
+    run_api(
+        build_app(settings, health),
+        settings,
+        health=health,
+        trusted=settings.trusted_proxy_cidrs,
+        larger_bodies=(LargerBody(BULK_PATH, BULK_BODY_BYTES_MAX),),
+    )
 
 
 if __name__ == "__main__":

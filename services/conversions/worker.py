@@ -23,6 +23,7 @@ def main() -> None:
         "waiting": worker.waiting,
         "click_details": worker.click_details,
         "erasures": worker.erasures,
+        "bulk_jobs": worker.bulk_jobs,
         "retention": worker.retention,
         "limit_sweep": worker.limit_sweep,
     }

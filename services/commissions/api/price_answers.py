@@ -32,7 +32,7 @@ class ExactAnswer(BaseModel):
     currency: str
 
 
-class ConditionAnswer(BaseModel):
+class PriceConditionAnswer(BaseModel):
     """values: of a list, or the one bound of a size. found: what the order says, for staff."""
 
     fact: str
@@ -47,7 +47,7 @@ class PassedOverAnswer(BaseModel):
 
     rank: int
     name: str
-    failed: ConditionAnswer
+    failed: PriceConditionAnswer
 
 
 class PricePartAnswer(BaseModel):
@@ -179,7 +179,7 @@ def _passed_over(passed: PassedOver, role: Role) -> PassedOverAnswer:
     return PassedOverAnswer(
         rank=passed.rank,
         name=passed.name,
-        failed=ConditionAnswer(
+        failed=PriceConditionAnswer(
             fact=condition.fact,
             holds=condition.holds,
             values=None if is_hidden else _values(condition),

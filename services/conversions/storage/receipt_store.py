@@ -155,7 +155,7 @@ class AdjustmentTaken(Exception):
 
 
 async def insert_adjustment(session: Session, adjustment: Adjustment) -> None:
-    """Add an adjustment. Raises AdjustmentTaken, and then the whole transaction has to go."""
+    """Add an adjustment, before what it does is recorded. Raises AdjustmentTaken, and then nothing was added."""
     result = await session.execute(
         text(
             "INSERT INTO adjustment (merchant_id, order_key, adjustment_id, conversion_id, content_hash, amount_minor,"

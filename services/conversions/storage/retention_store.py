@@ -16,10 +16,18 @@ KEPT_ANSWERS: Final = timedelta(days=30)
 TOMBSTONES: Final = timedelta(days=400)
 """Longer than any log, dead letter or click index could bring a value back."""
 
+BULK_JOBS: Final = timedelta(days=90)
+"""A quarter in which a merchant can look up what became of a row; what it changed stays on the trail for ever."""
+
 MONTHS_AHEAD: Final = 2
 """Months of receipts made in advance: a worker that is away for that long costs nothing."""
 
 _BY_AGE: Final = "DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} WHERE {column} < $1 LIMIT $2))"
+
+_OLD_BULK_ROWS: Final = (
+    "DELETE FROM bulk_row WHERE ctid = ANY (ARRAY(SELECT bulk_row.ctid FROM bulk_row"
+    " JOIN bulk_job ON bulk_job.id = job_id WHERE requested_at < $1 LIMIT $2))"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,9 @@ def retention_step(limits: Limits) -> Step:
 
         return step
 
+    async def bulk_rows(session: Session, clock: Clock) -> int:
+        return await retention.remove(session, "bulk_row", _OLD_BULK_ROWS, (clock.now() - BULK_JOBS, BATCH_ROWS))
+
     async def receipts(session: Session, clock: Clock) -> int:
         now = clock.now()
         cutoff = months_before(now, limits.receipt_months)
@@ -57,6 +68,8 @@ def retention_step(limits: Limits) -> Step:
         aged("erased_click", "erased_at", TOMBSTONES),
         aged("erased_customer", "erased_at", TOMBSTONES),
         aged("erasure", "requested_at", TOMBSTONES),  # with its tombstone gone, asked again it has to be a new one
+        bulk_rows,
+        aged("bulk_job", "requested_at", BULK_JOBS),  # behind its rows, of which one may have 40,000
         forget_letters,
     )
 

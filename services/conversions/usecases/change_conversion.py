@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from services.conversions.domain.conversion import (
@@ -71,12 +71,20 @@ async def move_conversion(
     session: Session, conversion: Conversion, action: Action, *, actor: Actor, reason: ReasonCode | None, now: datetime
 ) -> Conversion:
     """The next version after `action`. Raises TransitionRefused."""
+    change = moved_change(conversion, action, actor=actor, reason=reason, now=now)
+    if action is Action.RELEASE:
+        change = replace(change, after=await settle_released(session, change.after))
+    await record_changes(session, [change])
+    return change.after
+
+
+def moved_change(
+    conversion: Conversion, action: Action, *, actor: Actor, reason: ReasonCode | None, now: datetime
+) -> Change:
+    """The change that `action` makes, not recorded yet. Raises TransitionRefused."""
     reason_code = None if reason is None else reason.value
     after = moved(conversion, action, reason_code=reason_code, now=now)
-    if action is Action.RELEASE:
-        after = await settle_released(session, after)
-    await record_changes(session, [Change(after, _CHANGES[action], actor, reason_code)])
-    return after
+    return Change(after, _CHANGES[action], actor, reason_code)
 
 
 async def adjust_conversion(
@@ -84,7 +92,7 @@ async def adjust_conversion(
 ) -> Conversion:
     """The next version with less of the order standing; the same one for an adjustment recorded before.
 
-    Raises AdjustmentConflict, AdjustmentExceeds, InvalidValue, TransitionRefused.
+    Raises AdjustmentConflict, AdjustmentExceeds, InvalidValue, TransitionRefused: then nothing has been written.
     """
     known = await find_adjustment(
         session,
@@ -99,8 +107,6 @@ async def adjust_conversion(
     taken = amount_taken_back(conversion, _amount_to_take(conversion, requested))
     reason_code = requested.reason_code.value
     after = adjusted(conversion, taken, reason_code=reason_code, now=now)
-    change = "reversed" if after.status is Status.REVERSED else "adjusted"
-    await record_changes(session, [Change(after, change, actor, reason_code, requested.adjustment_id)])
     is_all = after.net_amount is None or after.net_amount.amount_minor == 0
     adjustment = Adjustment(
         merchant_id=conversion.merchant_id,
@@ -118,6 +124,8 @@ async def adjust_conversion(
         await insert_adjustment(session, adjustment)
     except AdjustmentTaken:
         raise AdjustmentConflict("the adjustment id is being used for another conversion of the order") from None
+    change = "reversed" if after.status is Status.REVERSED else "adjusted"
+    await record_changes(session, [Change(after, change, actor, reason_code, requested.adjustment_id)])
     return after
 
 

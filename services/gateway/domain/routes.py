@@ -12,6 +12,9 @@ Metering = Literal["none", "address", "key"]
 """What a request counts against: nothing, its client address, or its API key."""
 
 BODY_MAX_BYTES: Final = 65_536
+BULK_BODY_MAX_BYTES: Final = 8_388_608
+"""40,000 rows of about 200 bytes."""
+
 DEADLINE_SECONDS: Final = 15.0
 REDIRECT_DEADLINE_SECONDS: Final = 5.0
 EXPORT_DEADLINE_SECONDS: Final = 60.0
@@ -158,6 +161,20 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST /v1/conversions/{ref}/reject",
         "POST /v1/conversions/{ref}/reverse",
         "POST /v1/conversions/{ref}/adjust",
+    ),
+    *_keyed(
+        "conversions",
+        ADMIN | MERCHANT,
+        "POST /v1/conversions/bulk",
+        deadline_seconds=EXPORT_DEADLINE_SECONDS,
+        body_max_bytes=BULK_BODY_MAX_BYTES,
+    ),
+    *_keyed("conversions", ADMIN | MERCHANT, "GET /v1/bulk-jobs/{job_id}"),
+    *_keyed(
+        "conversions",
+        ADMIN | MERCHANT,
+        "GET /v1/bulk-jobs/{job_id}/results",
+        deadline_seconds=EXPORT_DEADLINE_SECONDS,
     ),
     *_keyed("conversions", MERCHANT, "POST /v1/conversions"),
     *_keyed("conversions", ADMIN, "POST /v1/conversions/{ref}/release"),

@@ -51,6 +51,7 @@ class World:
 
     def _of_operation(self, operation: str) -> dict[str, Maker]:
         special: dict[str, dict[str, Maker]] = {
+            "create_bulk_job": {"rows": self.new_bulk_rows},
             "release_conversion": {"ref": lambda: self.new_conversion(ROBOT)},
             "end_enrolment": {"enrolment_id": self.new_enrolment},
             "apply_for_offer": {"offer_id": lambda: self.network.offer(self.merchant)},
@@ -104,6 +105,7 @@ class World:
             "enrolment_id": lambda: self.enrolment_id,
             "key_id": lambda: self.key_id,
             "erasure_id": lambda: self.erasure_id,
+            "job_id": lambda: self.job_id,
         }
 
     # --- what lasts
@@ -139,6 +141,19 @@ class World:
         return str(answer.body["id"])
 
     @cached_property
+    def job_id(self) -> str:
+        """A bulk job of the merchant, finished."""
+        answer = self.merchant.api.post("/v1/conversions/bulk", {"rows": self.new_bulk_rows()})
+        assert answer.status == 202, answer.text
+        path = f"/v1/bulk-jobs/{answer.body['id']}"
+
+        def is_finished() -> bool:
+            return bool(self.merchant.api.get(path).body["status"] == "finished")
+
+        wait_until(is_finished, SETTLE_SECONDS, "the bulk job is finished")
+        return str(answer.body["id"])
+
+    @cached_property
     def key_id(self) -> str:
         """The affiliate's own key."""
         return self.affiliate.api.key.split("_")[2]
@@ -154,6 +169,13 @@ class World:
     def new_conversion(self, user_agent: str = BROWSER) -> str:
         """A fresh conversion's id: pending, or held for a robot's click."""
         return str(self._report(new_order_id(), self.new_click(user_agent))["conversion_id"])
+
+    def new_bulk_rows(self) -> list[dict[str, Any]]:
+        """Rows of a bulk job: a conversion to be approved, and one that is not there."""
+        return [
+            {"ref": self.new_conversion(), "action": "approve"},
+            {"ref": "order:A-unknown", "action": "reject", "reason_code": "order_cancelled"},
+        ]
 
     def _report(self, order_id: str, click_id: str) -> dict[str, Any]:
         answer = self.merchant.postback(order_id=order_id, click_id=click_id, amount="100.00", currency="EUR")

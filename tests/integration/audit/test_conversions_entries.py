@@ -24,6 +24,7 @@ WRITES = [
     and route.template != "/v1/conversions"  # a postback with an API key: its receipt is its record
 ]
 ERASURES = "/v1/erasures"
+BULK = "/v1/conversions/bulk"
 CREDENTIALS = f"/v1/merchants/{MERCHANT}/postback-credentials"
 
 
@@ -65,6 +66,10 @@ def _act(verb: str, body: Any = None, *, held: bool = False) -> Recipe:
     return recipe
 
 
+async def _bulk(stage: Stage) -> tuple[str, Any]:
+    return BULK, {"rows": [{"ref": await stage.conversion(), "action": "approve"}]}
+
+
 async def _new_credential(_: Stage) -> tuple[str, Any]:
     return CREDENTIALS, {"kind": "hmac"}
 
@@ -90,6 +95,7 @@ RECIPES: dict[str, Recipe] = {
     "POST /v1/conversions/{ref}/reverse": _act("reverse", REASON),
     "POST /v1/conversions/{ref}/adjust": _act("adjust", ADJUSTMENT),
     "POST /v1/conversions/{ref}/release": _act("release", held=True),
+    f"POST {BULK}": _bulk,
     f"POST {CREDENTIAL_ROUTES}": _new_credential,
     f"POST {CREDENTIAL_ROUTES}/{{credential_id}}/rotate": _rotation,
     f"POST {ERASURES}": _erasure,
@@ -125,7 +131,7 @@ async def test_a_write_has_exactly_one_entry_and_its_repetition_none(stage: Stag
     assert (entry["action"], entry["outcome"], entry["role"]) == (_name(route), "done", role)
     assert entry["merchant_id"] == (MERCHANT if role == "merchant" else None)
     assert entry["after_hash"] not in (None, entry["before_hash"])
-    assert (entry["before_hash"] is None) == (path in (CREDENTIALS, ERASURES))
+    assert (entry["before_hash"] is None) == (path in (CREDENTIALS, ERASURES, BULK))
     assert again.headers.get("Idempotent-Replayed") == "true" or again.status_code == 409
     assert await stage.chain.entries_of(_request_id(again)) == []
 

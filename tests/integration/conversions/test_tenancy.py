@@ -32,7 +32,7 @@ async def test_tables_with_a_tenant_force_a_policy_with_check(conversions: Conve
     )
 
     whole = [table["name"] for table in tables if not table["relispartition"]]
-    assert len(whole) == 14
+    assert len(whole) == 16
     assert all(table["relrowsecurity"] and table["relforcerowsecurity"] for table in tables)
     policies = await conversions.rows("SELECT * FROM pg_policies WHERE policyname = 'tenant'")
     assert {policy["tablename"] for policy in policies} == set(whole)  # a partition has none: nobody reads it directly
