@@ -12,17 +12,28 @@ import shared.contracts
 from deploy.interface.markup import chips, page, paragraphs, sample, schema_articles, schema_table, side, text
 from deploy.interface.schemas import PREFIX, one_line
 from shared.contracts.catalogue import CatalogueEvent
-from shared.contracts.clicks import ClickRecordedV1
+from shared.contracts.clicks import BillableClicksSettledV1, ClickRecordedV1
 from shared.contracts.commissions import CommissionPostedV1, FinanceActPostedV1
 from shared.contracts.conversions import ConversionChangedV1
 from shared.contracts.erasures import ClickErasedV1, ErasureRequestedV1
 from shared.contracts.events import Event
-from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED, COMMISSIONS, CONVERSIONS, ERASURES, TOPICS, Topic
+from shared.contracts.topics import (
+    BILLABLE_CLICKS,
+    CATALOGUE,
+    CLICKS,
+    CLICKS_ERASED,
+    COMMISSIONS,
+    CONVERSIONS,
+    ERASURES,
+    TOPICS,
+    Topic,
+)
 
 EXAMPLES: Final = Path(shared.contracts.__file__).parent / "examples"
 EVENTS: Final[Mapping[str, tuple[type[Event], ...]]] = {
     CATALOGUE: get_args(CatalogueEvent),
     CLICKS: (ClickRecordedV1,),
+    BILLABLE_CLICKS: (BillableClicksSettledV1,),
     CONVERSIONS: (ConversionChangedV1,),
     COMMISSIONS: (CommissionPostedV1, FinanceActPostedV1),
     ERASURES: (ErasureRequestedV1,),

@@ -70,6 +70,13 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
         },
     },
     "clicks": {
+        "billable_bundle": {
+            "none": "offer_id offer_version affiliate_id merchant_id hour_at part quantity settled_at",
+        },
+        "billable_click": {
+            "pseudonym": "click_id shopper",
+            "none": "clicked_at offer_id offer_version affiliate_id merchant_id logged_at is_valid",
+        },
         "click": {
             "shopper": "user_agent referrer_host ad_click_ids deep_link consent",
             "pseudonym": "click_id ip_hash visitor_key",
@@ -227,6 +234,9 @@ EVENTS: Final[Mapping[str, Classes]] = {
         "pseudonym": "click_id ip_hash visitor_key",
         "label": "subs aff_click_id source creative",
         "none": f"{EVENT} offer_id offer_version affiliate_id merchant_id flags",
+    },
+    "billable_clicks_settled": {
+        "none": f"{EVENT} offer_id offer_version affiliate_id merchant_id hour_at part quantity",
     },
     "conversion_changed": {
         "pseudonym": "click_id",

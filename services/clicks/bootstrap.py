@@ -13,7 +13,7 @@ from services.clicks.clients.click_home import KafkaClickSink, OutboxClickSink
 from services.clicks.clients.click_homes import HOME_TIMEOUT_SECONDS
 from services.clicks.clients.click_recorder import ClickRecorder
 from services.clicks.consumers.catalogue_feed import CatalogueFeed
-from services.clicks.consumers.click_log import handle_clicks
+from services.clicks.consumers.click_log import ClickLogHandler
 from services.clicks.consumers.erasures import ErasureHandler
 from services.clicks.domain.catalogue import Catalogue
 from services.clicks.domain.floods import Floods
@@ -22,6 +22,8 @@ from services.clicks.settings import ClicksSettings
 from services.clicks.storage.retention_store import retention_step
 from services.clicks.usecases.answer_click import ClickDesk
 from services.clicks.usecases.erase_clicks import erase_missed_clicks
+from services.clicks.usecases.note_billable_clicks import PayingVersions
+from services.clicks.usecases.settle_billable_clicks import settle_step
 from shared.contracts.topics import CATALOGUE, CLICKS, ERASURES
 from shared.kernel.clock import Clock
 from shared.kernel.token_bucket import Limit
@@ -53,6 +55,7 @@ ERASURES_AT_A_TIME: Final = 10
 """Looked for in one scan of the log, which costs by rows times clicks looked for."""
 
 ERASE_MISSED_EVERY_SECONDS: Final = 2.0
+SETTLE_EVERY_SECONDS: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ class Worker:
     click_log: Consumer
     erasures: Consumer
     missed_erasures: Sweep
+    billable_clicks: Sweep
     retention: Sweep
     databases: tuple[Database, ...]
 
@@ -168,6 +172,7 @@ def build_worker(settings: ClicksSettings) -> Worker:
         statement_timeout_ms=SCAN_TIMEOUT_MS,
     )
     clock = clock_from(settings.clock_file)
+    paying = PayingVersions()
     return Worker(
         relay=Relay(database=database, publisher=build_publisher(settings), service="clicks"),
         catalogue=Consumer(
@@ -183,7 +188,7 @@ def build_worker(settings: ClicksSettings) -> Worker:
             topic=CLICKS,
             database=database,
             source=build_event_source(settings, CLICKS),
-            handler=handle_clicks,
+            handler=ClickLogHandler(paying, clock),
             clock=clock,
             batch_size=LOG_BATCH_CLICKS,
         ),
@@ -202,6 +207,13 @@ def build_worker(settings: ClicksSettings) -> Worker:
             database=erasing,
             clock=clock,
             every_seconds=ERASE_MISSED_EVERY_SECONDS,
+        ),
+        billable_clicks=Sweep(
+            "billable_clicks",
+            settle_step(paying),
+            database=database,
+            clock=clock,
+            every_seconds=SETTLE_EVERY_SECONDS,
         ),
         retention=Sweep(
             "retention",

@@ -22,15 +22,19 @@ def main() -> None:
     health.add_check("catalogue", worker.catalogue.health)
     health.add_check("click_log", worker.click_log.health)
     health.add_check("erasures", worker.erasures.health)
-    for name, sweep in (("missed_erasures", worker.missed_erasures), ("retention", worker.retention)):
+    sweeps = {
+        "missed_erasures": worker.missed_erasures,
+        "billable_clicks": worker.billable_clicks,
+        "retention": worker.retention,
+    }
+    for name, sweep in sweeps.items():
         health.add_check(name, sweep.health)
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
         "catalogue": worker.catalogue,
         "click_log": worker.click_log,
         "erasures": worker.erasures,
-        "missed_erasures": worker.missed_erasures,
-        "retention": worker.retention,
+        **sweeps,
     }
     run_worker(tasks, health, settings, closing=[database.close for database in worker.databases])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from services.conversions.api.desk import Desk
+from services.conversions.consumers.billable_clicks import BillableClicksHandler
 from services.conversions.consumers.catalogue_feed import CatalogueFeed
 from services.conversions.consumers.click_index import ClickIndexHandler
 from services.conversions.consumers.clicks_erased import ClicksErasedHandler
@@ -20,7 +21,7 @@ from services.conversions.usecases.execute_erasures import execute_erasures
 from services.conversions.usecases.postback_group import GROUPS_IN_FLIGHT_MAX, PostbackGroup
 from services.conversions.usecases.rejected_postbacks import RejectedPostbacks
 from services.conversions.usecases.work_bulk_jobs import work_bulk_jobs
-from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED
+from shared.contracts.topics import BILLABLE_CLICKS, CATALOGUE, CLICKS, CLICKS_ERASED
 from shared.kernel.personal_values import Screen
 from shared.kernel.token_bucket import Limit
 from shared.runtime.audit_denials import DenialLog
@@ -75,6 +76,7 @@ class Worker:
     relay: Relay
     catalogue: Consumer
     click_index: Consumer
+    billable_clicks: Consumer
     approvals: Sweep
     waiting: Sweep
     click_details: Sweep
@@ -168,6 +170,7 @@ def build_worker(settings: ConversionsSettings) -> Worker:
         relay=Relay(database=database, publisher=build_publisher(settings), service="conversions"),
         catalogue=consumer("conversions.catalogue", CATALOGUE, apply_projection),
         click_index=consumer("conversions.click_index", CLICKS, ClickIndexHandler(clock), INDEX_BATCH_CLICKS),
+        billable_clicks=consumer("conversions.billable_clicks", BILLABLE_CLICKS, BillableClicksHandler(clock)),
         clicks_erased=consumer("conversions.clicks_erased", CLICKS_ERASED, ClicksErasedHandler(clock)),
         erasures=Sweep("erasures", execute_erasures, database=database, clock=clock, every_seconds=ERASE_EVERY_SECONDS),
         approvals=Sweep(

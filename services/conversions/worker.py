@@ -31,11 +31,12 @@ def main() -> None:
         "relay": worker.relay,
         "catalogue": worker.catalogue,
         "click_index": worker.click_index,
+        "billable_clicks": worker.billable_clicks,
         "clicks_erased": worker.clicks_erased,
         **sweeps,
     }
     health.add_check("relay", worker.relay.health)
-    for consumer in (worker.catalogue, worker.click_index, worker.clicks_erased):
+    for consumer in (worker.catalogue, worker.click_index, worker.billable_clicks, worker.clicks_erased):
         health.add_check(consumer.name, consumer.health)
     for name, sweep in sweeps.items():
         health.add_check(name, sweep.health)

@@ -1,4 +1,9 @@
-"""clicks.v1: every click the redirect answered with a click ID, unordered. Natural key: the click ID."""
+"""clicks.v1: every click the redirect answered with a click ID, unordered. Natural key: the click ID.
+
+billable_clicks.v1: what of them an offer pays for, bundled. Kept for ever.
+"""
+
+from datetime import datetime
 
 import msgspec
 
@@ -33,7 +38,25 @@ class ClickRecordedV1(Event, frozen=True, kw_only=True, tag="click_recorded", om
     consent: bool | None = None
 
 
+class BillableClicksSettledV1(Event, frozen=True, kw_only=True, tag="billable_clicks_settled"):
+    """The valid clicks of one hour of an affiliate on an offer version that pays for clicks, settled at occurred_at.
+
+    Natural key: offer, offer version, affiliate, hour_at and part. hour_at: first instant of the UTC hour in which they
+    were clicked. part: 1 for what came in time, then one for each time that later ones were settled; a part never
+    changes, and no click is in two. quantity: how many, at least 1.
+    """
+
+    offer_id: int
+    offer_version: int
+    affiliate_id: int
+    merchant_id: int
+    hour_at: datetime
+    part: int
+    quantity: int
+
+
 CLICKS_DECODER = EventDecoder.of(ClickRecordedV1)
+BILLABLE_CLICKS_DECODER = EventDecoder.of(BillableClicksSettledV1)
 
 
 def without_shopper(click: ClickRecordedV1) -> ClickRecordedV1:

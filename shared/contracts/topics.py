@@ -2,6 +2,7 @@
 
 gateway ──catalogue.v1──▶ clicks, conversions, commissions
 clicks ──clicks.v1──▶ clicks (click log), conversions (click index)
+clicks ──billable_clicks.v1──▶ conversions (offers that pay for clicks)
 conversions ──conversions.v1──▶ commissions
 commissions ──commissions.v1──▶ outside systems, affiliates' notifications
 conversions ──erasures.v1──▶ clicks ──clicks-erased.v1──▶ conversions
@@ -32,6 +33,7 @@ class Topic:
 
 CATALOGUE: Final = "catalogue.v1"
 CLICKS: Final = "clicks.v1"
+BILLABLE_CLICKS: Final = "billable_clicks.v1"
 CONVERSIONS: Final = "conversions.v1"
 COMMISSIONS: Final = "commissions.v1"
 ERASURES: Final = "erasures.v1"
@@ -57,6 +59,14 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
                 consumers=("clicks", "conversions"),
                 partitions=6,
                 retention_days=30,
+            ),
+            Topic(
+                name=BILLABLE_CLICKS,
+                key="affiliate id",
+                producer="clicks",
+                consumers=("conversions",),
+                partitions=6,
+                retention_days=None,
             ),
             Topic(
                 name=CONVERSIONS,

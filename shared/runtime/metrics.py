@@ -29,7 +29,7 @@ PREFIX: Final = "tributary_"
 
 LABELS: Final[dict[str, str]] = {
     "answer": "how a referral link was answered: redirected, json, head, prefetch, refused, failed",
-    "attributed_by": "what credited a conversion: click_id, or none",
+    "attributed_by": "what credited a conversion: click_id, customer, billable_clicks, or none",
     "consumer": "a consumer's name, such as commissions.conversions",
     "currency": "ISO 4217 code",
     "fate": "what became of a denial on its way into the audit chain: written, ordinary, summed_up, lost",
@@ -49,6 +49,7 @@ LABELS: Final[dict[str, str]] = {
     "status": "HTTP status of the answer, or a conversion's status",
     "task": "a background task's name, such as `clicks relay`",
     "topic": "a topic's name, from topics.py",
+    "verdict": "whether an offer pays for a click: valid, not_valid",
     "version": "version of the running distribution",
     "what": "what expires by time: a table's name, dead_letters, parked_events",
 }

@@ -9,17 +9,32 @@ import pytest
 
 import shared.contracts
 from shared.contracts.catalogue import CATALOGUE_DECODER, CatalogueEvent
-from shared.contracts.clicks import CLICKS_DECODER, ClickRecordedV1
+from shared.contracts.clicks import (
+    BILLABLE_CLICKS_DECODER,
+    CLICKS_DECODER,
+    BillableClicksSettledV1,
+    ClickRecordedV1,
+)
 from shared.contracts.commissions import COMMISSIONS_DECODER, CommissionPostedV1, FinanceActPostedV1
 from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
 from shared.contracts.erasures import CLICKS_ERASED_DECODER, ERASURES_DECODER, ClickErasedV1, ErasureRequestedV1
 from shared.contracts.events import Event, EventDecoder, EventUndecodable, encode_event
-from shared.contracts.topics import CATALOGUE, CLICKS, CLICKS_ERASED, COMMISSIONS, CONVERSIONS, ERASURES, TOPICS
+from shared.contracts.topics import (
+    BILLABLE_CLICKS,
+    CATALOGUE,
+    CLICKS,
+    CLICKS_ERASED,
+    COMMISSIONS,
+    CONVERSIONS,
+    ERASURES,
+    TOPICS,
+)
 
 EXAMPLES = sorted((Path(shared.contracts.__file__).parent / "examples").glob("*.json"))
 DECODERS: dict[str, EventDecoder] = {
     CATALOGUE: CATALOGUE_DECODER,
     CLICKS: CLICKS_DECODER,
+    BILLABLE_CLICKS: BILLABLE_CLICKS_DECODER,
     CONVERSIONS: CONVERSIONS_DECODER,
     COMMISSIONS: COMMISSIONS_DECODER,
     ERASURES: ERASURES_DECODER,
@@ -28,6 +43,7 @@ DECODERS: dict[str, EventDecoder] = {
 EVENTS: tuple[type[Event], ...] = (
     *get_args(CatalogueEvent),
     ClickRecordedV1,
+    BillableClicksSettledV1,
     ConversionChangedV1,
     CommissionPostedV1,
     FinanceActPostedV1,

@@ -1,21 +1,31 @@
-"""clicks.v1 → the click log."""
+"""clicks.v1 → the click log, and the notes of clicks that offers pay for."""
 
 from collections.abc import Sequence
 from datetime import timedelta
 
 from services.clicks.storage.click_store import ClickRow
 from services.clicks.usecases.log_clicks import log_clicks
+from services.clicks.usecases.note_billable_clicks import PayingVersions, note_billable_clicks
 from shared.contracts.clicks import CLICKS_DECODER, ClickRecordedV1
 from shared.contracts.events import EventUndecodable
 from shared.kernel.click_id import ClickIdInvalid, read_click_id
+from shared.kernel.clock import Clock
 from shared.runtime.consumer import UnprocessableEvent
 from shared.runtime.database import Session
 from shared.runtime.event_log.interface import Received
 
 
-async def handle_clicks(session: Session, batch: Sequence[Received]) -> None:
-    """Log a batch of clicks. Raises UnprocessableEvent for what is no click."""
-    await log_clicks(session, [_click_of(received.payload) for received in batch])
+class ClickLogHandler:
+    """Logs clicks, and notes those that may be paid for, in the same transaction."""
+
+    def __init__(self, paying: PayingVersions, clock: Clock) -> None:
+        self._paying = paying
+        self._clock = clock
+
+    async def __call__(self, session: Session, batch: Sequence[Received]) -> None:
+        """Raises UnprocessableEvent for what is no click. Harmless when it comes again."""
+        logged = await log_clicks(session, [_click_of(received.payload) for received in batch])
+        await note_billable_clicks(session, self._paying, logged, self._clock.now())
 
 
 def _click_of(payload: bytes) -> ClickRow:

@@ -47,6 +47,10 @@ async def find_erased_since(session: Session, since: datetime) -> list[bytes]:
 async def blank_clicks(session: Session, click_ids: Collection[bytes]) -> int:
     """Leave of these clicks what is nobody's; gives how many had more."""
     connection = await session.connection()
+    await connection.exec_driver_sql(
+        "UPDATE billable_click SET shopper = NULL WHERE click_id = ANY ($1::bytea[]) AND shopper IS NOT NULL",
+        (list(click_ids),),
+    )
     result = await connection.exec_driver_sql(
         _BLANK, (list(click_ids), [clicked_at_of(click_id) for click_id in click_ids])
     )

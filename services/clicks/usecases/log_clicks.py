@@ -8,15 +8,17 @@ from services.clicks.storage.erasure_store import find_erased
 from shared.runtime.database import Session
 
 
-async def log_clicks(session: Session, clicks: Sequence[ClickRow]) -> int:
-    """Add those that are new; gives how many were. Idempotent by click ID. Makes the months they need."""
+async def log_clicks(session: Session, clicks: Sequence[ClickRow]) -> Sequence[ClickRow]:
+    """Add those that are new; gives all as they may be kept. Idempotent by click ID. Makes the months they need."""
     months = {(click.clicked_at.year, click.clicked_at.month): click.clicked_at for click in clicks}
     for month in sorted(months):
         await ensure_month(session, months[month])
     if not clicks:
-        return 0
+        return clicks
     erased = await find_erased(session, [click.click_id for click in clicks])
-    return await insert_clicks(session, [_blank(click) if click.click_id in erased else click for click in clicks])
+    kept = [_blank(click) if click.click_id in erased else click for click in clicks]
+    await insert_clicks(session, kept)
+    return kept
 
 
 def _blank(click: ClickRow) -> ClickRow:

@@ -47,7 +47,8 @@ class ConversionAnswer(BaseModel):
 
     net_amount: what is left after refunds. approve_at: when it will be approved unless something happens before.
     country, tax, shipping, discount, items: what terms price by; items is empty where the list could not be read as
-    lines of this order. customer_first_at: since when the customer is known to a recurring offer.
+    lines of this order. customer_first_at: since when the customer is known to a recurring offer. quantity: valid
+    clicks of the hour that began at clicked_at, where the event is `click`; 1 for everything else.
     """
 
     id: str
@@ -79,6 +80,7 @@ class ConversionAnswer(BaseModel):
     shipping: MoneyAnswer | None
     discount: MoneyAnswer | None
     items: list[ItemAnswer]
+    quantity: int
     subs: dict[str, str]
     aff_click_id: str | None
     source: str | None
@@ -119,6 +121,7 @@ def conversion_answer(conversion: Conversion, caller: Principal) -> ConversionAn
         shipping=_money(facts.shipping),
         discount=_money(facts.discount),
         items=[ItemAnswer.of(item) for item in facts.items],
+        quantity=1 if conversion.facts is None else conversion.facts.quantity,
         subs={} if details is None else dict(details.subs),
         aff_click_id=None if details is None else details.aff_click_id,
         source=None if details is None else details.source,

@@ -14,7 +14,7 @@ class OfferVersion:
     window_min_seconds, window_max_seconds: age of a click that converts, both inclusive. late_hours: how late a batch
     may report. needs_amount: by event of the terms, whether the order's amount decides the commission.
     recurring_months: by event whose later orders count for the affiliate that brought the customer, for how many
-    months from the first (0: for life).
+    months from the first (0: for life). pays_clicks: a valid click is an event of its own, which nobody reports.
     """
 
     offer_id: int
@@ -26,6 +26,7 @@ class OfferVersion:
     validation_days: int
     needs_amount: Mapping[str, bool]
     recurring_months: Mapping[str, int] = field(default_factory=dict)
+    pays_clicks: bool = False
 
     @property
     def is_recurring(self) -> bool:

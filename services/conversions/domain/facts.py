@@ -34,7 +34,8 @@ class Facts:
     """What may decide a price; it stays when the customer is erased, since nothing of it is personal (ADR 0009).
 
     country: ISO 3166 alpha-2. tax, shipping, discount: parts of the order's amount, in its currency. customer_status:
-    `new` or `returning`. items: empty where the list was absent, malformed, or worth more than the order.
+    `new` or `returning`. items: empty where the list was absent, malformed, or worth more than the order. quantity:
+    clicks of a bundle, 1 for everything else.
     """
 
     country: str | None = None
@@ -43,6 +44,7 @@ class Facts:
     discount: Money | None = None
     customer_status: str | None = None
     items: tuple[Item, ...] = ()
+    quantity: int = 1
 
 
 NO_FACTS: Final = Facts()

@@ -73,9 +73,12 @@ def facts_json(facts: Facts | None) -> str | None:
     plain = {name: getattr(facts, name) for name in _FACT_TEXTS}
     kept = {name: amount.amount_minor for name, amount in amounts.items() if amount is not None}
     items = [_kept_item(item) for item in facts.items]
-    return as_json(
-        {name: value for name, value in plain.items() if value is not None} | kept | ({"items": items} if items else {})
-    )
+    known = {name: value for name, value in plain.items() if value is not None} | kept
+    if items:
+        known["items"] = items
+    if facts.quantity != NO_FACTS.quantity:
+        known["quantity"] = facts.quantity
+    return as_json(known)
 
 
 def _read_facts(kept: Mapping[str, Any] | None, currency: str | None) -> Facts | None:
@@ -96,6 +99,7 @@ def _read_facts(kept: Mapping[str, Any] | None, currency: str | None) -> Facts |
             Item(line.get("sku"), line.get("category"), line["quantity"], money(line.get("amount")))
             for line in kept.get("items", ())
         ),
+        quantity=kept.get("quantity", NO_FACTS.quantity),
     )
 
 

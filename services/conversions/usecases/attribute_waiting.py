@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from services.conversions.domain.attribution import attribute
-from services.conversions.domain.catalogue import Catalogue
+from services.conversions.domain.attribution import Verdict, attribute
+from services.conversions.domain.bundle import judge_bundle
+from services.conversions.domain.catalogue import Catalogue, OfferVersion
 from services.conversions.domain.conversion import Actor, Change, Conversion, next_version, with_verdict
 from services.conversions.domain.reason_codes import ReasonCode
 from services.conversions.domain.transitions import Status
@@ -46,11 +47,21 @@ def _recorded(candidate: Candidate) -> tuple[datetime, UUID]:
 
 def _decide(conversion: Conversion, catalogue: Catalogue, now: datetime) -> Candidate | None:
     version = catalogue.find_version(conversion.offer_id or 0, conversion.offer_version or 0)
-    click = _click_of(conversion)
-    verdict = attribute(conversion.reported, click, version)
+    click = None if conversion.click_id is None else _click_of(conversion)
+    verdict = _bundle_verdict(conversion, version) if click is None else attribute(conversion.reported, click, version)
     if verdict.status is Status.WAITING:
         return None
     return Candidate(with_verdict(next_version(conversion, now), verdict), verdict, click, version)
+
+
+def _bundle_verdict(conversion: Conversion, version: OfferVersion | None) -> Verdict:
+    """Of what waits without a click ID: clicks of a bundle."""
+    return judge_bundle(
+        merchant_id=conversion.merchant_id,
+        quantity=1 if conversion.facts is None else conversion.facts.quantity,
+        received_at=conversion.first_received_at,
+        version=version,
+    )
 
 
 def _click_of(conversion: Conversion) -> Click:

@@ -1,5 +1,6 @@
 """The catalogue's events in the words of our domain."""
 
+from services.conversions.domain.bundle import EVENT_CLICK
 from services.conversions.domain.catalogue import Catalogue, OfferVersion
 from shared.contracts.catalogue import CATALOGUE_DECODER, MerchantChangedV1, OfferChangedV1, OfferVersionPublishedV1
 
@@ -17,6 +18,7 @@ def learn_catalogue(catalogue: Catalogue, payload: bytes) -> None:
 
 def offer_version_of(event: OfferVersionPublishedV1) -> OfferVersion:
     """The part of an offer version that decides over conversions."""
+    reported = [term for term in event.terms if term.event != EVENT_CLICK]
     return OfferVersion(
         offer_id=event.offer_id,
         version=event.version,
@@ -25,8 +27,7 @@ def offer_version_of(event: OfferVersionPublishedV1) -> OfferVersion:
         window_max_seconds=event.window_max_seconds,
         late_hours=event.late_hours,
         validation_days=event.validation_days,
-        needs_amount={term.event: term.kind != "flat" for term in event.terms},
-        recurring_months={
-            term.event: term.recurring_months for term in event.terms if term.recurring_months is not None
-        },
+        needs_amount={term.event: term.kind != "flat" for term in reported},
+        recurring_months={term.event: term.recurring_months for term in reported if term.recurring_months is not None},
+        pays_clicks=len(reported) < len(event.terms),
     )

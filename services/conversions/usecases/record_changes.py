@@ -78,6 +78,7 @@ def conversion_changed(change: Change, spelling: str | None = None) -> Conversio
         shipping=_money(facts.shipping),
         discount=_money(facts.discount),
         customer_first_at=state.customer_first_at,
+        quantity=facts.quantity,
     )
 
 

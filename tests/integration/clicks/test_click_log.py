@@ -10,17 +10,19 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from services.clicks.consumers.click_log import handle_clicks
+from services.clicks.consumers.click_log import ClickLogHandler
 from services.clicks.storage.click_store import ClickFilter, list_clicks
+from services.clicks.usecases.note_billable_clicks import PayingVersions
 from shared.contracts.clicks import ClickRecordedV1
 from shared.contracts.events import encode_event
 from shared.kernel.click_id import Click, ClickFlags, sign_click_id, spell_click_id
 from shared.runtime.consumer import Received, UnprocessableEvent
 from shared.runtime.database import Database, Tenant
 from tests.conftest import TestPostgres
-from tests.factories.clicks import NOON
+from tests.factories.clicks import NOON, SettableClock
 
 SECRET = b"k" * 32
+handle_clicks = ClickLogHandler(PayingVersions(), SettableClock())
 
 
 class House:

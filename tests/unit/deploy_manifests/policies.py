@@ -367,7 +367,8 @@ def _peers(peers: list[Manifest]) -> Iterator[str]:
 
 
 def _topics(overlay: list[Manifest]) -> Iterator[str]:
-    topics = _of(overlay, "KafkaTopic")
+    # A resource may not be called by every name that a topic may have.
+    topics = {topic["spec"].get("topicName", name): topic for name, topic in _of(overlay, "KafkaTopic").items()}
     if topics and set(topics) != set(TOPICS):
         yield f"topics differ by {sorted(set(topics) ^ set(TOPICS))}"
     for name, topic in topics.items():

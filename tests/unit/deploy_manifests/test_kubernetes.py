@@ -233,7 +233,7 @@ def test_overlay_sets_only_what_the_base_has(overlay: str) -> None:
 
 def test_production_topics_are_those_of_the_topic_table() -> None:
     found = {
-        topic["metadata"]["name"]: topic
+        topic["spec"].pop("topicName", topic["metadata"]["name"]): topic
         for topic in resources(K8S / "overlays" / "production")
         if topic["kind"] == "KafkaTopic"
     }
