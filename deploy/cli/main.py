@@ -9,6 +9,7 @@ from deploy.cli.doctor import doctor
 from deploy.cli.metrics import metrics
 from deploy.cli.migrate import migrate
 from deploy.cli.output import EXIT_PROBLEM, JsonOption, PlainGroup, complain
+from deploy.cli.price import price
 from deploy.cli.ps import ps
 from deploy.cli.replay import replay
 from deploy.local import main as local
@@ -36,6 +37,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(keyring.app, name="keyring")
 app.add_typer(backup.app, name="backup")
 app.add_typer(rates.app, name="rates")
+app.command()(price)
 app.command()(migrate)
 app.add_typer(topics.app, name="topics")
 app.command()(ps)

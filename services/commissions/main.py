@@ -13,6 +13,7 @@ from services.commissions.api import (
     ledger,
     payout_settings,
     payout_stops,
+    pricing,
     statements,
 )
 from services.commissions.api.desk import Desk
@@ -30,6 +31,7 @@ from shared.runtime.tracing import configure_tracing
 
 ROUTERS: Final = (
     commissions.router,
+    pricing.router,
     balances.router,
     statements.router,
     ledger.router,

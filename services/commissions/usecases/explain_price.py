@@ -14,7 +14,7 @@ from shared.kernel.errors import TributaryError
 
 
 def explain_step(commission: StoredCommission, step: StoredStep) -> Explanation | None:
-    """How the price of one applied version came about; None where the version credits nobody.
+    """How the price of one applied version came about; None where the version credits nobody, or waits for a rate.
 
     Inputs: the term that the commission keeps, the version's bytes and the decisions of its step. `verify
     --recompute` proves that these inputs come to what is in the ledger.
@@ -25,6 +25,8 @@ def explain_step(commission: StoredCommission, step: StoredStep) -> Explanation 
         term = read_term(msgspec.convert(commission.term, TermV1))
         event = CONVERSIONS_DECODER.decode(step.payload)
         decisions = msgspec.json.decode(step.decisions, type=DecisionsV1)
+        if decisions.held is not None:
+            return None
         return explain(term, order_of(event), given_of(commission.affiliate_id, decisions))
     except (TributaryError, msgspec.ValidationError):
         return None  # only what was altered by hand cannot be read, and that is what the verifier says

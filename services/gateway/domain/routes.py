@@ -189,6 +189,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET /v1/commissions/{commission_id}",
         "GET /v1/commissions/{commission_id}/trail",
     ),
+    *_keyed("commissions", ADMIN | MERCHANT | FINANCE, "POST /v1/pricing/dry-run"),
     *_keyed("commissions", EVERYONE, "GET /v1/balance"),
     *_keyed("commissions", FINANCE, "POST /v1/exchange-rates"),
     *_keyed("commissions", ADMIN | FINANCE, "GET /v1/exchange-rates"),

@@ -60,6 +60,7 @@ class World:
                 for verb in ("suspend", "reinstate")
                 for party, maker in (("merchant", self.new_merchant_id), ("affiliate", self.new_affiliate_id))
             },
+            "dry_run_price": {"offer_id": self._always["offer_id"]},
             "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
             "confirm_payout_settings": {"affiliate_id": self.new_payee_id},
             "lift_payout_stop": {"affiliate_id": self.new_stopped_affiliate_id},

@@ -15,7 +15,12 @@ from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.payouts import settings_body, tell_of_affiliate
 from tests.integration.audit.chain import Chain
 
-WRITES = [route for route in ROUTES if route.owner == "commissions" and route.method != "GET"]
+DRY_RUNS = {"POST /v1/pricing/dry-run"}  # it changes nothing, so there is nothing to enter
+WRITES = [
+    route
+    for route in ROUTES
+    if route.owner == "commissions" and route.method != "GET" and f"{route.method} {route.template}" not in DRY_RUNS
+]
 
 
 def _name(route: Route) -> str:

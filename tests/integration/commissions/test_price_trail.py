@@ -19,7 +19,7 @@ from tests.factories.commissions import conversion, euros, fresh_id, offer_versi
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.ledger import Desk
 
-OTHER_AFFILIATE = 999_999
+OTHER_AFFILIATE = 1_999_999_999
 
 
 def _rule(rank: int, rate_percent: str, **condition: Any) -> RuleV1:
@@ -110,7 +110,7 @@ async def test_an_affiliate_sees_its_own_rates_and_nothing_of_others(trail: _Tra
         "8",
         [{"rate_percent": "4"}, {"rate_percent": "40"}, {"rate_percent": "24"}],
     )
-    for secret in ("SOMEBODYS-OWN", str(OTHER_AFFILIATE), "77", "margin_percent': '", "of_commission", "returning"):
+    for secret in ("SOMEBODYS-OWN", str(OTHER_AFFILIATE), "'77'", "margin_percent': '", "of_commission", "returning"):
         assert secret not in str(seen)
 
 
