@@ -6,7 +6,15 @@ from itertools import count
 from typing import Literal
 from uuid import UUID, uuid4
 
-from shared.contracts.catalogue import CapV1, MoneyV1, OfferVersionPublishedV1, TermV1, offer_version_key
+from shared.contracts.catalogue import (
+    AffiliateChangedV1,
+    CapV1,
+    MoneyV1,
+    OfferVersionPublishedV1,
+    TermV1,
+    affiliate_key,
+    offer_version_key,
+)
 from shared.contracts.conversions import ConversionChangedV1, ConversionStatusV1
 from shared.contracts.events import encode_event
 from shared.contracts.topics import CATALOGUE, CONVERSIONS
@@ -101,12 +109,17 @@ def conversion(
     )
 
 
-def received(event: ConversionChangedV1 | OfferVersionPublishedV1, *, offset: int = 0, partition: int = 0) -> Received:
+def received(
+    event: ConversionChangedV1 | OfferVersionPublishedV1 | AffiliateChangedV1, *, offset: int = 0, partition: int = 0
+) -> Received:
     """The event as the log gives it."""
     if isinstance(event, ConversionChangedV1):
         return Received(CONVERSIONS, partition, offset, event.conversion_id.encode(), encode_event(event))
-    key = offer_version_key(event.offer_id, event.version).encode()
-    return Received(CATALOGUE, partition, offset, key, encode_event(event))
+    if isinstance(event, AffiliateChangedV1):
+        key = affiliate_key(event.affiliate_id)
+    else:
+        key = offer_version_key(event.offer_id, event.version)
+    return Received(CATALOGUE, partition, offset, key.encode(), encode_event(event))
 
 
 Outcome = Literal["pending", "approved", "reversed", "rejected"]

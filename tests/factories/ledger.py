@@ -8,7 +8,7 @@ from uuid import UUID
 from services.commissions.consumers.catalogue import CatalogueHandler
 from services.commissions.consumers.conversions import ConversionsHandler
 from services.commissions.usecases.find_offer_versions import OfferVersions
-from shared.contracts.catalogue import OfferVersionPublishedV1
+from shared.contracts.catalogue import AffiliateChangedV1, OfferVersionPublishedV1
 from shared.contracts.conversions import ConversionChangedV1
 from shared.runtime.database import Database
 from tests.factories.commissions import received
@@ -35,8 +35,8 @@ class Desk:
         self._catalogue = CatalogueHandler(offer_versions, self.clock)
         self._conversions = ConversionsHandler(offer_versions, self.clock)
 
-    async def publish(self, *events: OfferVersionPublishedV1) -> None:
-        """Offer versions arrive."""
+    async def publish(self, *events: OfferVersionPublishedV1 | AffiliateChangedV1) -> None:
+        """Offer versions, or news of affiliates, arrive."""
         async with self.database.transaction() as session:
             await self._catalogue(session, [received(event) for event in events])
 

@@ -1,7 +1,7 @@
 """The part of an offer version that prices: its terms by event, and how long an approved commission is held."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.commissions.domain.caps import Cap, read_cap
 from services.commissions.domain.read_terms import read_term
@@ -20,7 +20,10 @@ class PricedTerm:
 
 @dataclass(frozen=True, slots=True)
 class OfferVersion:
-    """Immutable. terms: by conversion event. pays_in: the currency of its commissions, None for the order's own."""
+    """Immutable. terms: by conversion event. pays_in: the currency of its commissions, None for the order's own.
+
+    groups: that overrides name, by event; only events with any.
+    """
 
     offer_id: int
     version: int
@@ -28,6 +31,7 @@ class OfferVersion:
     hold_days: int
     pays_in: str | None = None
     caps: tuple[Cap, ...] = ()
+    groups: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def caps_on(self, event: str) -> tuple[Cap, ...]:
         """The caps that count conversions of `event`."""
@@ -43,4 +47,9 @@ def read_offer_version(event: OfferVersionPublishedV1) -> OfferVersion:
         hold_days=event.hold_days,
         pays_in=None if event.pays_in is None else zero(event.pays_in).currency,
         caps=tuple(read_cap(each) for each in event.caps),
+        groups={each.event: named for each in event.terms if (named := _groups(each))},
     )
+
+
+def _groups(term: TermV1) -> frozenset[str]:
+    return frozenset(override.group for override in term.overrides if override.group is not None)

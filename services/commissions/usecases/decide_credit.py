@@ -10,6 +10,7 @@ from services.commissions.domain.catalogue import OfferVersion
 from services.commissions.domain.commission import Standing
 from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
 from services.commissions.domain.postings import CreditVersion
+from services.commissions.usecases.decide_groups import GroupDecisions
 from services.commissions.usecases.freeze_rate import RateDecisions
 from services.commissions.usecases.grant_caps import CapGrants
 from services.commissions.usecases.write_posting import ConversionVersion
@@ -22,6 +23,7 @@ class CreditDecisions:
     """Of one batch. Loaded under locks after the conversions' and before the block's; saved with the posting."""
 
     rates: RateDecisions = field(default_factory=RateDecisions)
+    groups: GroupDecisions = field(default_factory=GroupDecisions)
     caps: CapGrants = field(default_factory=CapGrants)
 
     @classmethod
@@ -36,11 +38,13 @@ class CreditDecisions:
     ) -> "CreditDecisions":
         """Everything that the batch's `versions` may ask for. Conversions are asked in the order of recording."""
         rates = await RateDecisions.load(session, versions, known, days_max=rate_days_max)
-        return cls(rates, await CapGrants.load(session, versions, known, standings))
+        groups = await GroupDecisions.load(session, versions, known, standings)
+        return cls(rates, groups, await CapGrants.load(session, versions, known, standings))
 
     def decide(self, standing: Standing | None, version: CreditVersion) -> DecisionsV1:
         """What holds for `version`, given what stands. Caps come last: they count the price that the others make."""
-        return self.caps.decide(standing, version, self.rates.decide(standing, version))
+        decisions = self.groups.decide(version, self.rates.decide(standing, version))
+        return self.caps.decide(standing, version, decisions)
 
     def release(self, standing: Standing, version: CreditVersion, last: DecisionsV1) -> DecisionsV1:
         """What holds when finance releases what is withheld. last: what was decided in the conversion's last step."""
