@@ -141,6 +141,10 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "GET /v1/commissions/{commission_id}/trail": _read("get_commission_trail", "commission_not_found"),
     "POST /v1/pricing/dry-run": _read("dry_run_price", "offer_version_not_found"),
     "POST /v1/exchange-rates": _write("record_exchange_rates", "exchange_rate_differs"),
+    "POST /v1/affiliates/{affiliate_id}/exchanges": _write(
+        "exchange_payable", "exchange_exceeds_payable exchange_rate_needed"
+    ),
+    "POST /v1/fx-revaluations": _write("revalue_positions", "period_open revaluation_done exchange_rate_needed"),
     "GET /v1/exchange-rates": _read("get_exchange_rate", "exchange_rate_missing"),
     "GET /v1/balance": _read("get_balance", "party_not_found"),
     "GET /v1/statements": _read("get_statement", "party_not_found block_not_found statement_too_long"),

@@ -10,6 +10,7 @@ from services.commissions.api import (
     balances,
     commissions,
     exchange_rates,
+    exchanges,
     ledger,
     payout_settings,
     payout_stops,
@@ -36,6 +37,7 @@ ROUTERS: Final = (
     statements.router,
     ledger.router,
     exchange_rates.router,
+    exchanges.router,
     payout_settings.router,
     payout_stops.router,
 )

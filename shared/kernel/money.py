@@ -128,13 +128,18 @@ def round_half_up_exact(amount: Fraction) -> int:
     return -magnitude if amount < 0 else magnitude
 
 
-def convert(amount_minor: Fraction, *, base: str, quote: str, rate: Decimal) -> Money:
-    """An exact amount in minor units of `base` as money in `quote`, rounded half up once, at the end.
+def exact_conversion(amount_minor: Fraction, *, base: str, quote: str, rate: Decimal) -> Fraction:
+    """An exact amount in minor units of `base` in minor units of `quote`, not rounded.
 
     rate: one unit of `base` in units of `quote` (not of their minor units), exact and above zero.
     """
     shift = exponent_of(quote) - exponent_of(base)
-    exact = amount_minor * Fraction(rate) * Fraction(10) ** shift
+    return amount_minor * Fraction(rate) * Fraction(10) ** shift
+
+
+def convert(amount_minor: Fraction, *, base: str, quote: str, rate: Decimal) -> Money:
+    """`exact_conversion` as money in `quote`, rounded half up once, at the end."""
+    exact = exact_conversion(amount_minor, base=base, quote=quote, rate=rate)
     return Money(round_half_up_exact(exact), quote)
 
 

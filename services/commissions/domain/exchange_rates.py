@@ -29,6 +29,7 @@ FIRST_DAY: Final = date(1999, 1, 1)
 """The euro's first day; no rate is older."""
 
 _RATE: Final = re.compile(r"(?:0|[1-9][0-9]{0,11})(?:\.[0-9]{1,12})?", re.ASCII)
+_USED: Final = re.compile(r"[0-9]{1,40}(?:\.[0-9]{1,60})?", re.ASCII)
 _SOURCE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII)
 _CONTEXT: Final = Context(prec=RATE_DIGITS, rounding=ROUND_HALF_UP)
 
@@ -76,6 +77,16 @@ def parse_rate(text: str, *, field: str = "rate") -> Decimal:
     """The exact rate spelt by a plain decimal above zero. Raises InvalidValue naming `field`."""
     if not _RATE.fullmatch(text) or not Decimal(text):
         raise InvalidValue(field, "exchange_rate_invalid", "must be a plain decimal above zero, such as 1.0842")
+    return Decimal(text)
+
+
+def used_rate(text: str) -> Decimal:
+    """The rate that was frozen as `text`: any positive plain decimal, as far as it was written.
+
+    Raises InvalidValue.
+    """
+    if not _USED.fullmatch(text) or not Decimal(text):
+        raise InvalidValue("rate", "exchange_rate_invalid", "must be a plain decimal above zero, such as 1.0842")
     return Decimal(text)
 
 

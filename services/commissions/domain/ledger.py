@@ -50,6 +50,8 @@ class TransactionKind(StrEnum):
     ADJUSTMENT = "adjustment"
     REVERSAL = "reversal"
     BONUS = "bonus"
+    CURRENCY_EXCHANGE = "currency_exchange"
+    REVALUATION = "revaluation"
 
 
 CONVERSION_KINDS: Final = ("accrual", "approval", "adjustment", "reversal")

@@ -29,6 +29,7 @@ class World:
             self.merchant, name="Alder Outdoor: 10 % of every sale", allowed_hosts=["shop.example"]
         )
         self.link = self.network.enrol(self.offer_id, self.affiliate)
+        self._months = 0
         self.clients: dict[str, Client] = {
             "": Client(self.public_url),
             "admin": self.network.admin,
@@ -63,6 +64,8 @@ class World:
             "dry_run_price": {"offer_id": self._always["offer_id"]},
             "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
             "confirm_payout_settings": {"affiliate_id": self.new_payee_id},
+            "exchange_payable": {"affiliate_id": self.affiliate_with_euros},
+            "revalue_positions": {"period": self.new_month},
             "lift_payout_stop": {"affiliate_id": self.new_stopped_affiliate_id},
             "add_affiliate_to_group": {"affiliate_id": self.new_affiliate_id},
             "remove_affiliate_from_group": {"affiliate_id": self.new_member_id},
@@ -204,6 +207,31 @@ class World:
         }
         self._write_once_known("PUT", f"/v1/payout-settings?affiliate_id={affiliate_id}", body)
         return affiliate_id
+
+    def affiliate_with_euros(self) -> int:
+        """The affiliate, once something in EUR is payable to it, and a rate into USD is recorded."""
+        rate = {
+            "base": "EUR",
+            "quote": "USD",
+            "rate": "1.0842",
+            "source": "house_bank",
+            "as_of": f"{datetime.now(UTC):%Y-%m-%d}",
+        }
+        self.network.finance.post("/v1/exchange-rates", {"rates": [rate]})
+        approved = self.merchant.api.post(f"/v1/conversions/{self.new_conversion()}/approve")
+        assert approved.status == 200, approved.text
+
+        def payable() -> bool:
+            items = self.affiliate.api.get("/v1/balance").body["items"]
+            return any(item["currency"] == "EUR" and item["payable"] != "0.00" for item in items)
+
+        wait_until(payable, SETTLE_SECONDS, "something is payable")
+        return self.affiliate.affiliate_id
+
+    def new_month(self) -> str:
+        """A month before the network's first booking that was not revalued yet; each is after the one before."""
+        self._months += 1
+        return f"{2000 + self._months // 12}-{self._months % 12 + 1:02d}"
 
     def new_stopped_affiliate_id(self) -> int:
         """A fresh affiliate whose payouts are stopped."""

@@ -2,16 +2,20 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from services.commissions.domain.acts.finance_act import FinanceAct
+from services.commissions.usecases.post_acts import post_acts
 from services.gateway.domain.routes import ROUTES, Route
 from shared.runtime.database import Database
 from tests.conftest import TestPostgres
 from tests.factories.commissions import fresh_id
 from tests.factories.commissions_api import Reader, commissions_api
+from tests.factories.exchange_rates import fresh_month
 from tests.factories.payouts import settings_body, tell_of_affiliate
 from tests.integration.audit.chain import Chain
 
@@ -82,7 +86,29 @@ async def _rates(_: Stage) -> Asked:
     return Asked("/v1/exchange-rates", {"rates": [rate]})
 
 
+async def _exchange(stage: Stage) -> Asked:
+    affiliate_id, now = await stage.affiliate(), datetime.now(UTC)
+    rate = {"base": "EUR", "quote": "SEK", "rate": "11", "source": "house_bank", "as_of": now.date().isoformat()}
+    assert (await stage.reader.send("POST", "/v1/exchange-rates", "finance", {"rates": [rate]})).status_code == 201
+    inputs = {
+        "affiliate_id": affiliate_id,
+        "merchant_id": None,
+        "amount_minor": 1_000,
+        "currency": "SEK",
+        "payable_at": now.isoformat(),
+    }
+    async with stage.worker.transaction() as session:
+        await post_acts(session, [FinanceAct(uuid4(), "bonus", inputs, "key:test", now)], now=now)
+    return Asked(f"/v1/affiliates/{affiliate_id}/exchanges", {"from_currency": "SEK", "to_currency": "EUR"})
+
+
+async def _revaluation(_: Stage) -> Asked:
+    return Asked("/v1/fx-revaluations", {"period": fresh_month(), "base_currency": "EUR"})
+
+
 RECIPES: dict[str, Recipe] = {
+    "POST /v1/affiliates/{affiliate_id}/exchanges": _exchange,
+    "POST /v1/fx-revaluations": _revaluation,
     "POST /v1/exchange-rates": _rates,
     "PUT /v1/payout-settings": _settings,
     "POST /v1/payout-settings/{affiliate_id}/confirm": _confirmation,

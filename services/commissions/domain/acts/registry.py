@@ -5,10 +5,18 @@ from types import MappingProxyType
 from typing import Final
 
 from services.commissions.domain.acts.bonus import bonus
+from services.commissions.domain.acts.currency_exchange import currency_exchange
 from services.commissions.domain.acts.finance_act import ActImpossible, FinanceAct
+from services.commissions.domain.acts.revaluation import revaluation
 from services.commissions.domain.ledger import LedgerTransaction
 
-ACTS: Final[Mapping[str, Callable[[FinanceAct], tuple[LedgerTransaction, ...]]]] = MappingProxyType({"bonus": bonus})
+ACTS: Final[Mapping[str, Callable[[FinanceAct], tuple[LedgerTransaction, ...]]]] = MappingProxyType(
+    {
+        "bonus": bonus,
+        "currency_exchange": currency_exchange,
+        "revaluation": revaluation,
+    }
+)
 
 
 def transactions_of(act: FinanceAct) -> tuple[LedgerTransaction, ...]:
