@@ -1,4 +1,4 @@
-"""`POST /v1/affiliates/{id}/exchanges` and `POST /v1/fx-revaluations`: finance only, once per key, refused with reasons."""
+"""`POST /v1/affiliates/{id}/exchanges` and `POST /v1/fx-revaluations`: finance only, once per key."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
