@@ -23,8 +23,7 @@ def revaluation(act: FinanceAct) -> tuple[LedgerTransaction, ...]:
     `base`. Nothing is posted where book and worth agree. Raises ActImpossible.
     """
     inputs = act.inputs
-    difference = -(Fraction(inputs["book_minor"]) + worth_of(inputs["positions"], base=inputs["base"]))
-    minor = round_half_up_exact(difference)
+    minor = -(inputs["book_minor"] + round_half_up_exact(worth_of(inputs["positions"], base=inputs["base"])))
     if not minor:
         return ()
     entries = (
