@@ -58,6 +58,8 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             "secret": "request_sha256",
             "none": "scope idempotency_key merchant_id affiliate_id status created_at",
         },
+        "merchant_funding": {"none": "merchant_id currency is_unfunded version"},
+        "funding_pause": {"none": "offer_id paused_at"},
         "merchant": {"business": "name", "none": "merchant_id status created_at"},
         "offer": {
             "business": "name fallback_url",
@@ -175,6 +177,14 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
         "exchange_rate": {
             "none": "number base quote rate source as_of import_id imported_at actor reason_code",
         },
+        "merchant_payment": {
+            "business": "reference",
+            "none": "payment_id merchant_id currency amount_minor received_on reverses reason_code recorded_at actor",
+        },
+        "prefunding": {
+            "none": "merchant_id currency low_balance_minor pauses_at_zero state available_minor block_number version"
+            " changed_at",
+        },
         "finance_act": {"none": "act_id kind inputs actor occurred_at reason_code transaction_ids"},
         "idempotency_key": {
             "copy": "answer",
@@ -252,6 +262,7 @@ EVENTS: Final[Mapping[str, Classes]] = {
         " offer_id offer_version status term commission_before commission_after margin_before margin_after booked_at"
         " block_number net_before net_after payable_at reason_code decisions release_number",
     },
+    "prefunding_changed": {"none": f"{EVENT} merchant_id currency state pauses_offers available block_number version"},
     "finance_act_posted": {
         "none": f"{EVENT} act_id kind inputs actor transaction_ids booked_at block_number reason_code"
     },

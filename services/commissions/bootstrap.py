@@ -12,7 +12,9 @@ from services.commissions.storage.idempotency_store import forget_kept_answers
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.count_waiting import count_waiting
 from services.commissions.usecases.find_offer_versions import OfferVersions
+from services.commissions.usecases.record_payment import apply_prepaid
 from services.commissions.usecases.watch_ledger import LedgerWatch
+from services.commissions.usecases.watch_prefunding import watch_prefunding
 from shared.contracts.topics import CATALOGUE, CONVERSIONS
 from shared.kernel.clock import Clock
 from shared.runtime.audit_denials import DenialLog
@@ -32,6 +34,8 @@ PERIOD_CLOSE_SECONDS: Final = 30.0
 
 WAITING_COUNT_SECONDS: Final = 15.0
 LEDGER_LOOK_SECONDS: Final = 15.0
+PREFUNDING_LOOK_SECONDS: Final = 2.0
+"""How long a merchant may spend past its prepaid balance before its offers pause, beside the log's own delay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Worker:
     period_close: Sweep
     waiting: Sweep
     ledger: Sweep
+    prefunding: Sweep
     retention: Sweep
     database: Database
 
@@ -115,6 +120,13 @@ def build_worker(settings: CommissionsSettings) -> Worker:
         ),
         waiting=Sweep("waiting", _count_waiting, database=database, clock=clock, every_seconds=WAITING_COUNT_SECONDS),
         ledger=Sweep("ledger", LedgerWatch().step, database=database, clock=clock, every_seconds=LEDGER_LOOK_SECONDS),
+        prefunding=Sweep(
+            "prefunding",
+            watch_prefunding,
+            database=database,
+            clock=clock,
+            every_seconds=PREFUNDING_LOOK_SECONDS,
+        ),
         retention=Sweep(
             "retention",
             first_with_work(forget_kept_answers, forget_letters),
@@ -127,7 +139,11 @@ def build_worker(settings: CommissionsSettings) -> Worker:
 
 
 async def _close_periods(session: Session, clock: Clock) -> int:
-    return len(await close_passed_periods(session, clock.now()))
+    now = clock.now()
+    closed = await close_passed_periods(session, now)
+    if closed:
+        await apply_prepaid(session, now=now)
+    return len(closed)
 
 
 async def _count_waiting(session: Session, _: Clock) -> int:

@@ -12,8 +12,10 @@ from services.commissions.api import (
     exchange_rates,
     exchanges,
     ledger,
+    merchant_payments,
     payout_settings,
     payout_stops,
+    prefunding,
     pricing,
     statements,
 )
@@ -40,6 +42,8 @@ ROUTERS: Final = (
     exchanges.router,
     payout_settings.router,
     payout_stops.router,
+    merchant_payments.router,
+    prefunding.router,
 )
 
 

@@ -25,6 +25,7 @@ def main() -> None:
         "period_close": worker.period_close,
         "waiting": worker.waiting,
         "ledger": worker.ledger,
+        "prefunding": worker.prefunding,
         "retention": worker.retention,
     }
     health.add_check("relay", worker.relay.health)
@@ -34,6 +35,7 @@ def main() -> None:
         "period_close": worker.period_close,
         "waiting": worker.waiting,
         "ledger": worker.ledger,
+        "prefunding": worker.prefunding,
         "retention": worker.retention,
     }
     for name, sweep in sweeps.items():

@@ -10,15 +10,19 @@ from services.gateway.api.key_desk import KeyDesk
 from services.gateway.api.limits import Limits
 from services.gateway.api.wiring import Wiring
 from services.gateway.clients.upstreams import Upstreams
+from services.gateway.consumers.prefunding import PrefundingHandler
 from services.gateway.domain.client_address import TrustedProxies
 from services.gateway.settings import GatewaySettings
 from services.gateway.usecases.forget_answers import AnswerSweep
+from shared.contracts.topics import COMMISSIONS
 from shared.kernel.token_bucket import Limit
 from shared.runtime.audit_denials import DenialLog
 from shared.runtime.clock import clock_from
+from shared.runtime.consumer import Consumer
 from shared.runtime.database import Database
 from shared.runtime.database_timeout import HOT_STATEMENT_TIMEOUT_MS, READ_STATEMENT_TIMEOUT_MS
 from shared.runtime.event_log import build_publisher
+from shared.runtime.event_log.choice import build_event_source
 from shared.runtime.keyring import Keyring
 from shared.runtime.principal import PrincipalSigner, PrincipalVerifier
 from shared.runtime.rate_limit.limiter import LeaseDesk
@@ -62,6 +66,7 @@ class Worker:
     """What the background process runs."""
 
     relay: Relay
+    prefunding: Consumer
     answer_sweep: AnswerSweep
     limit_sweep: Sweep
     database: Database
@@ -110,11 +115,19 @@ def build_api(settings: GatewaySettings) -> Api:
 
 
 def build_worker(settings: GatewaySettings) -> Worker:
-    """The relay of the catalogue, and the sweep of old idempotent answers."""
+    """The relay of the catalogue, what merchants' balances say of their offers, and the sweeps."""
     database = Database(settings.database_url("gateway"), role="gateway_worker", name="gateway-worker")
     clock = clock_from(settings.clock_file)
     return Worker(
         relay=Relay(database=database, publisher=build_publisher(settings), service="gateway"),
+        prefunding=Consumer(
+            name="gateway.prefunding",
+            topic=COMMISSIONS,
+            database=database,
+            source=build_event_source(settings, COMMISSIONS),
+            handler=PrefundingHandler(clock),
+            clock=clock,
+        ),
         answer_sweep=AnswerSweep(database, clock),
         limit_sweep=Sweep(
             "limits", forget_quiet_buckets, database=database, clock=clock, every_seconds=LIMIT_SWEEP_SECONDS

@@ -19,8 +19,10 @@ def main() -> None:
     require_migrated(settings.database_url("gateway"), "gateway")
     worker, health = build_worker(settings), Health()
     health.add_check("relay", worker.relay.health)
+    health.add_check(worker.prefunding.name, worker.prefunding.health)
     tasks: dict[str, Runnable] = {
         "relay": worker.relay,
+        "prefunding": worker.prefunding,
         "answer_sweep": worker.answer_sweep,
         "limit_sweep": worker.limit_sweep,
     }

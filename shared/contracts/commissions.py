@@ -123,4 +123,20 @@ class FinanceActPostedV1(Event, frozen=True, kw_only=True, tag="finance_act_post
     reason_code: str | None = None
 
 
-COMMISSIONS_DECODER = EventDecoder.of(CommissionPostedV1 | FinanceActPostedV1)
+class PrefundingChangedV1(Event, frozen=True, kw_only=True, tag="prefunding_changed", omit_defaults=True):
+    """A merchant's prepaid balance in one currency went past a mark. occurred_at: when that was seen.
+
+    state: `ok`, `low` (below the merchant's own mark) or `exhausted` (nothing left). pauses_offers: the merchant wants
+    its offers paused while it is exhausted. available: prepaid less owed, at block_number. version: counts up.
+    """
+
+    merchant_id: int
+    currency: str
+    state: Literal["ok", "low", "exhausted"]
+    pauses_offers: bool
+    available: MoneyV1
+    block_number: int
+    version: int
+
+
+COMMISSIONS_DECODER = EventDecoder.of(CommissionPostedV1 | FinanceActPostedV1 | PrefundingChangedV1)

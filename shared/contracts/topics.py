@@ -4,7 +4,7 @@ gateway ──catalogue.v1──▶ clicks, conversions, commissions
 clicks ──clicks.v1──▶ clicks (click log), conversions (click index)
 clicks ──billable_clicks.v1──▶ conversions (offers that pay for clicks)
 conversions ──conversions.v1──▶ commissions
-commissions ──commissions.v1──▶ outside systems, affiliates' notifications
+commissions ──commissions.v1──▶ gateway (offers pause at an exhausted balance), outside systems
 conversions ──erasures.v1──▶ clicks ──clicks-erased.v1──▶ conversions
 """
 
@@ -80,7 +80,7 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
                 name=COMMISSIONS,
                 key="affiliate id",
                 producer="commissions",
-                consumers=(),
+                consumers=("gateway",),
                 partitions=6,
                 retention_days=None,
             ),

@@ -15,7 +15,12 @@ from shared.contracts.clicks import (
     BillableClicksSettledV1,
     ClickRecordedV1,
 )
-from shared.contracts.commissions import COMMISSIONS_DECODER, CommissionPostedV1, FinanceActPostedV1
+from shared.contracts.commissions import (
+    COMMISSIONS_DECODER,
+    CommissionPostedV1,
+    FinanceActPostedV1,
+    PrefundingChangedV1,
+)
 from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
 from shared.contracts.erasures import CLICKS_ERASED_DECODER, ERASURES_DECODER, ClickErasedV1, ErasureRequestedV1
 from shared.contracts.events import Event, EventDecoder, EventUndecodable, encode_event
@@ -47,6 +52,7 @@ EVENTS: tuple[type[Event], ...] = (
     ConversionChangedV1,
     CommissionPostedV1,
     FinanceActPostedV1,
+    PrefundingChangedV1,
     ErasureRequestedV1,
     ClickErasedV1,
 )

@@ -13,13 +13,21 @@ from shared.contracts.catalogue import (
     OfferVersionPublishedV1,
     TermV1,
     affiliate_key,
+    CapV1,
+    MerchantChangedV1,
+    MoneyV1,
+    OfferVersionPublishedV1,
+    TermV1,
+    merchant_key,
     offer_version_key,
 )
 from shared.contracts.conversions import ConversionChangedV1, ConversionStatusV1
 from shared.contracts.events import encode_event
 from shared.contracts.topics import CATALOGUE, CONVERSIONS
-from shared.kernel.ids import derived_id
+from shared.kernel.ids import derived_id, new_id
 from shared.runtime.consumer import Received
+from shared.runtime.database import Database
+from shared.runtime.projection import apply_projection
 
 START = datetime(2026, 11, 10, 12, tzinfo=UTC)
 _ids = count(1_000)
@@ -111,6 +119,7 @@ def conversion(
 
 def received(
     event: ConversionChangedV1 | OfferVersionPublishedV1 | AffiliateChangedV1, *, offset: int = 0, partition: int = 0
+    event: ConversionChangedV1 | OfferVersionPublishedV1 | MerchantChangedV1, *, offset: int = 0, partition: int = 0
 ) -> Received:
     """The event as the log gives it."""
     if isinstance(event, ConversionChangedV1):
@@ -120,6 +129,19 @@ def received(
     else:
         key = offer_version_key(event.offer_id, event.version)
     return Received(CATALOGUE, partition, offset, key.encode(), encode_event(event))
+    if isinstance(event, MerchantChangedV1):
+        return Received(CATALOGUE, partition, offset, merchant_key(event.merchant_id).encode(), encode_event(event))
+    key = offer_version_key(event.offer_id, event.version).encode()
+    return Received(CATALOGUE, partition, offset, key, encode_event(event))
 
 
 Outcome = Literal["pending", "approved", "reversed", "rejected"]
+
+
+async def tell_of_merchant(worker: Database, merchant_id: int) -> None:
+    """The catalogue tells of a merchant."""
+    event = MerchantChangedV1(
+        event_id=new_id(), occurred_at=START, merchant_id=merchant_id, name="Shop", status="active"
+    )
+    async with worker.transaction() as session:
+        await apply_projection(session, [received(event)])

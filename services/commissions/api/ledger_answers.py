@@ -80,6 +80,7 @@ class BalanceItem(BaseModel):
     payable: MoneyAnswer | None = None
     paid: MoneyAnswer | None = None
     receivable: MoneyAnswer | None = None
+    prepaid: MoneyAnswer | None = None
 
 
 class BalanceAnswer(BaseModel):

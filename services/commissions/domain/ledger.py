@@ -52,6 +52,8 @@ class TransactionKind(StrEnum):
     BONUS = "bonus"
     CURRENCY_EXCHANGE = "currency_exchange"
     REVALUATION = "revaluation"
+    MERCHANT_PAYMENT = "merchant_payment"
+    PREPAID_APPLICATION = "prepaid_application"
 
 
 CONVERSION_KINDS: Final = ("accrual", "approval", "adjustment", "reversal")

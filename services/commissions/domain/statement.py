@@ -14,7 +14,9 @@ from shared.kernel.period import Period
 AFFILIATE_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
     {AccountKind.AFFILIATE_PENDING.value: "pending", AccountKind.AFFILIATE_PAYABLE.value: "payable"}
 )
-MERCHANT_SECTIONS: Final[Mapping[str, str]] = MappingProxyType({AccountKind.MERCHANT_RECEIVABLE.value: "receivable"})
+MERCHANT_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {AccountKind.MERCHANT_RECEIVABLE.value: "receivable", AccountKind.MERCHANT_PREPAID.value: "prepaid"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ def sections_of(party: Party, movements: Iterable[Movement]) -> tuple[Section, .
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What stands for a party in one currency, by name: pending, approved, payable, paid; or receivable."""
+    """What stands for a party in one currency, by name: pending, approved, payable, paid; or receivable, prepaid."""
 
     currency: str
     amounts_minor: Mapping[str, int]
@@ -156,7 +158,7 @@ class StandingSum:
 
 def balances_of(party: Party, sums: Iterable[StandingSum]) -> list[Balance]:
     """A balance for each currency that the party has entries in, by currency."""
-    names = ("receivable",) if party.affiliate_id is None else ("pending", "approved", "payable", "paid")
+    names = ("receivable", "prepaid") if party.affiliate_id is None else ("pending", "approved", "payable", "paid")
     found: dict[str, dict[str, int]] = {}
     for each in sums:
         section = party.sections.get(each.account_kind)

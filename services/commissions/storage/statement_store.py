@@ -43,7 +43,8 @@ _LIST: Final = """
         WHERE (e.merchant_id IS NOT NULL OR e.affiliate_id IS NOT NULL)
             AND ($1::int IS NULL OR e.merchant_id = $1) AND ($2::int IS NULL OR e.affiliate_id = $2)
             AND ($3::text IS NULL OR e.currency = $3::char(3))
-            AND split_part(e.account, ':', 1) IN ('merchant_receivable', 'affiliate_pending', 'affiliate_payable')
+            AND split_part(e.account, ':', 1) IN ('merchant_receivable', 'merchant_prepaid',
+                'affiliate_pending', 'affiliate_payable')
         GROUP BY 1, 2, 3, 4
     ), running AS (
         SELECT *,

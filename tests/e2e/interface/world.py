@@ -66,6 +66,8 @@ class World:
             "confirm_payout_settings": {"affiliate_id": self.new_payee_id},
             "exchange_payable": {"affiliate_id": self.affiliate_with_euros},
             "revalue_positions": {"period": self.new_month},
+            "record_merchant_payment": {"reference": lambda: f"2026-{uuid4().hex[:8]}"},
+            "take_back_merchant_payment": {"payment_id": self.new_payment_id},
             "lift_payout_stop": {"affiliate_id": self.new_stopped_affiliate_id},
             "add_affiliate_to_group": {"affiliate_id": self.new_affiliate_id},
             "remove_affiliate_from_group": {"affiliate_id": self.new_member_id},
@@ -257,6 +259,16 @@ class World:
         answer = self.network.admin.send("PUT", f"/v1/affiliates/{affiliate_id}/groups/gold")
         assert answer.status == 200, answer.text
         return affiliate_id
+
+    def new_payment_id(self) -> str:
+        """A fresh payment of the merchant."""
+        payment = {
+            "merchant_id": self.merchant.merchant_id,
+            "amount": {"amount": "500.00", "currency": "EUR"},
+            "received_on": "2026-11-23",
+            "reference": f"2026-{uuid4().hex[:8]}",
+        }
+        return str(self.network.made("/v1/merchant-payments", payment)["payment_id"])
 
     def new_application(self) -> int:
         """A fresh affiliate's application to the offer."""

@@ -13,7 +13,7 @@ from services.commissions.usecases.post_acts import post_acts
 from services.gateway.domain.routes import ROUTES, Route
 from shared.runtime.database import Database
 from tests.conftest import TestPostgres
-from tests.factories.commissions import fresh_id
+from tests.factories.commissions import fresh_id, tell_of_merchant
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.exchange_rates import fresh_month
 from tests.factories.payouts import settings_body, tell_of_affiliate
@@ -106,10 +106,35 @@ async def _revaluation(_: Stage) -> Asked:
     return Asked("/v1/fx-revaluations", {"period": fresh_month(), "base_currency": "EUR"})
 
 
+async def _payment(stage: Stage) -> Asked:
+    merchant_id = fresh_id()
+    await tell_of_merchant(stage.worker, merchant_id)
+    amount = {"amount": "50.00", "currency": "EUR"}
+    payment = {"merchant_id": merchant_id, "amount": amount, "received_on": "2026-11-23", "reference": "bank-1"}
+    return Asked("/v1/merchant-payments", payment)
+
+
+async def _payment_back(stage: Stage) -> Asked:
+    payment = await _payment(stage)
+    made = await stage.reader.send("POST", payment.path, "finance", payment.body)
+    assert made.status_code == 201, made.text
+    return Asked(f"{payment.path}/{made.json()['payment_id']}/take-back", {"reason_code": "returned_by_bank"})
+
+
+async def _prefunding(stage: Stage) -> Asked:
+    merchant_id = fresh_id()
+    await tell_of_merchant(stage.worker, merchant_id)
+    body = {"low_balance": {"amount": "10.00", "currency": "EUR"}, "pause_at_zero": True}
+    return Asked("/v1/prefunding", body, {"merchant_id_": merchant_id})
+
+
 RECIPES: dict[str, Recipe] = {
     "POST /v1/affiliates/{affiliate_id}/exchanges": _exchange,
     "POST /v1/fx-revaluations": _revaluation,
     "POST /v1/exchange-rates": _rates,
+    "POST /v1/merchant-payments": _payment,
+    "POST /v1/merchant-payments/{payment_id}/take-back": _payment_back,
+    "PUT /v1/prefunding": _prefunding,
     "PUT /v1/payout-settings": _settings,
     "POST /v1/payout-settings/{affiliate_id}/confirm": _confirmation,
     "POST /v1/payout-stops": _stop,

@@ -110,7 +110,7 @@ async def test_each_month_opens_with_what_the_one_before_closed_with(worker_data
     assert sections(january) == [("pending", 0, 1000), ("payable", 0, 0)]
     assert sections(february) == [("pending", 1000, 0), ("payable", 0, 1000)]
     assert sections(march) == [("pending", 0, 0), ("payable", 1000, 600)]
-    assert sections(owed) == [("receivable", 1200, 720)]
+    assert sections(owed) == [("receivable", 1200, 720), ("prepaid", 0, 0)]
     assert dict(balances[0].amounts_minor) == {"pending": 0, "approved": 0, "payable": 600, "paid": 0}
     assert march.cut.number == block_number
 
@@ -220,7 +220,7 @@ async def test_sums_outgrow_64_bits_and_stay_exact(worker_database: Database) ->
     owed = 2 * AMOUNT_MINOR_MAX * count
     assert owed > 2**63
     assert (statement.closing_minor, listed.closing_minor, booked) == (owed, owed, owed)
-    assert dict(balances[0].amounts_minor) == {"receivable": owed}
+    assert dict(balances[0].amounts_minor) == {"receivable": owed, "prepaid": 0}
 
 
 async def _debit_of_receivables(session: Session) -> int:

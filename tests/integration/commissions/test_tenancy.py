@@ -152,9 +152,11 @@ async def test_tables_with_a_tenant_force_a_policy(worker_database: Database) ->
         "commission_step",
         "idempotency_key",
         "ledger_entry",
+        "merchant_payment",
         "payout_line",
         "payout_part",
         "payout_settings",
+        "prefunding",
         "payout_stop",
     }
     assert all(row[1] and row[2] == 1 for row in rows)

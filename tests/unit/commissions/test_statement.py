@@ -105,4 +105,4 @@ def test_a_merchant_owes_what_it_is_debited() -> None:
         [StandingSum("EUR", "merchant_receivable", is_due=True, amount_minor=1200)],
     )
 
-    assert dict(balance.amounts_minor) == {"receivable": 1200}
+    assert dict(balance.amounts_minor) == {"receivable": 1200, "prepaid": 0}

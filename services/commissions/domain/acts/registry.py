@@ -7,6 +7,7 @@ from typing import Final
 from services.commissions.domain.acts.bonus import bonus
 from services.commissions.domain.acts.currency_exchange import currency_exchange
 from services.commissions.domain.acts.finance_act import ActImpossible, FinanceAct
+from services.commissions.domain.acts.merchant_payment import merchant_payment, prepaid_application
 from services.commissions.domain.acts.revaluation import revaluation
 from services.commissions.domain.ledger import LedgerTransaction
 
@@ -15,6 +16,8 @@ ACTS: Final[Mapping[str, Callable[[FinanceAct], tuple[LedgerTransaction, ...]]]]
         "bonus": bonus,
         "currency_exchange": currency_exchange,
         "revaluation": revaluation,
+        "merchant_payment": merchant_payment,
+        "prepaid_application": prepaid_application,
     }
 )
 

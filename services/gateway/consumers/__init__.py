@@ -1,0 +1,1 @@
+"""The event door: what merchants' balances say of their offers."""
