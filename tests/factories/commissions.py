@@ -9,15 +9,11 @@ from uuid import UUID, uuid4
 from shared.contracts.catalogue import (
     AffiliateChangedV1,
     CapV1,
-    MoneyV1,
-    OfferVersionPublishedV1,
-    TermV1,
-    affiliate_key,
-    CapV1,
     MerchantChangedV1,
     MoneyV1,
     OfferVersionPublishedV1,
     TermV1,
+    affiliate_key,
     merchant_key,
     offer_version_key,
 )
@@ -118,21 +114,21 @@ def conversion(
 
 
 def received(
-    event: ConversionChangedV1 | OfferVersionPublishedV1 | AffiliateChangedV1, *, offset: int = 0, partition: int = 0
-    event: ConversionChangedV1 | OfferVersionPublishedV1 | MerchantChangedV1, *, offset: int = 0, partition: int = 0
+    event: ConversionChangedV1 | OfferVersionPublishedV1 | AffiliateChangedV1 | MerchantChangedV1,
+    *,
+    offset: int = 0,
+    partition: int = 0,
 ) -> Received:
     """The event as the log gives it."""
     if isinstance(event, ConversionChangedV1):
         return Received(CONVERSIONS, partition, offset, event.conversion_id.encode(), encode_event(event))
     if isinstance(event, AffiliateChangedV1):
         key = affiliate_key(event.affiliate_id)
+    elif isinstance(event, MerchantChangedV1):
+        key = merchant_key(event.merchant_id)
     else:
         key = offer_version_key(event.offer_id, event.version)
     return Received(CATALOGUE, partition, offset, key.encode(), encode_event(event))
-    if isinstance(event, MerchantChangedV1):
-        return Received(CATALOGUE, partition, offset, merchant_key(event.merchant_id).encode(), encode_event(event))
-    key = offer_version_key(event.offer_id, event.version).encode()
-    return Received(CATALOGUE, partition, offset, key, encode_event(event))
 
 
 Outcome = Literal["pending", "approved", "reversed", "rejected"]

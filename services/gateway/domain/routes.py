@@ -198,6 +198,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST /v1/affiliates/{affiliate_id}/exchanges",
         "POST /v1/fx-revaluations",
     ),
+    *_keyed(
+        "commissions",
         ADMIN | FINANCE,
         "POST /v1/merchant-payments",
         "POST /v1/merchant-payments/{payment_id}/take-back",
@@ -209,7 +211,6 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET /v1/prefunding",
         "PUT /v1/prefunding",
     ),
-    *_keyed("commissions", FINANCE, "POST /v1/exchange-rates"),
     *_keyed("commissions", ADMIN | FINANCE, "GET /v1/exchange-rates"),
     *_keyed("commissions", EVERYONE, "GET /v1/statements", deadline_seconds=EXPORT_DEADLINE_SECONDS),
     *_keyed("commissions", ADMIN | AFFILIATE | FINANCE, "GET /v1/payout-settings", "PUT /v1/payout-settings"),
