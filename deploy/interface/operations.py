@@ -18,6 +18,7 @@ _PROOF_REFUSALS: Final = (
 )
 _OFFER_STEP: Final = "offer_not_found offer_transition_refused"
 _ENROLMENT_STEP: Final = "enrolment_not_found enrolment_transition_refused"
+_RUN_STEP: Final = "payout_run_not_found payout_transition_refused payout_run_empty"
 _CONVERSION_STEP: Final = "conversion_not_found transition_refused"
 
 
@@ -158,6 +159,23 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "GET /v1/payout-settings": _read("get_payout_settings", "party_not_found"),
     "PUT /v1/payout-settings": _write("set_payout_settings", "party_not_found affiliate_not_found"),
     "POST /v1/payout-settings/{affiliate_id}/confirm": _write("confirm_payout_settings", "payout_settings_not_found"),
+    "GET /v1/payouts": _read("list_payouts", "party_not_found"),
+    "POST /v1/payout-runs": _write("draft_payout_run", "block_not_found payer_missing"),
+    "GET /v1/payout-runs": _read("list_payout_runs"),
+    "GET /v1/payout-runs/{payout_run_id}": _read("get_payout_run", "payout_run_not_found"),
+    "GET /v1/payout-runs/{payout_run_id}/lines": _read("list_payout_lines", "payout_run_not_found"),
+    "POST /v1/payout-runs/{payout_run_id}/approve": _write("approve_payout_run", f"{_RUN_STEP} self_approval"),
+    "POST /v1/payout-runs/{payout_run_id}/export": _write("export_payout_run", _RUN_STEP),
+    "POST /v1/payout-runs/{payout_run_id}/cancel": _write(
+        "cancel_payout_run", "payout_run_not_found payout_transition_refused"
+    ),
+    "GET /v1/payout-runs/{payout_run_id}/file": _read(
+        "get_payout_file",
+        "payout_run_not_found payout_not_exported payout_format_of_another_method payout_file_changed",
+    ),
+    "POST /v1/payout-runs/{payout_run_id}/settlements": _write(
+        "settle_payout_run", "payout_run_not_found payout_not_exported settlement_refused"
+    ),
     "GET /v1/payout-stops": _read("list_payout_stops"),
     "POST /v1/payout-stops": _write("stop_payouts", "affiliate_not_found"),
     "POST /v1/payout-stops/{affiliate_id}/lift": _write("lift_payout_stop", "payout_stop_not_found"),
@@ -198,10 +216,12 @@ PARAMETER_TEXTS: Final[Mapping[str, str]] = {
     "period": "A UTC month, such as `2026-11`",
     "quote": "The currency that its worth is told in, ISO 4217",
     "receipt_id": "The receipt",
+    "payout_run_id": "The run",
     "ref": "A conversion's id, or `order:` and the order id (not one with a slash: find its id by `?order_id=`)",
     "request_id": "The X-Request-Id of the answer",
     "role": "Only what keys of this role did",
     "source": "Where the link stands",
+    "state": "Only those in this state",
     "status": "Only those in this state",
     "to": "Before this instant",
     "url": "Deep link on one of the offer's allowed hosts",

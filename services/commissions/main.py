@@ -13,8 +13,10 @@ from services.commissions.api import (
     exchanges,
     ledger,
     merchant_payments,
+    payout_runs,
     payout_settings,
     payout_stops,
+    payouts,
     prefunding,
     pricing,
     statements,
@@ -27,6 +29,7 @@ from shared.runtime.build_info import show_build
 from shared.runtime.clock import clock_from
 from shared.runtime.health import Health
 from shared.runtime.http_app import create_app
+from shared.runtime.larger_body import LargerBody
 from shared.runtime.logging import configure_logging
 from shared.runtime.process import background, run_api
 from shared.runtime.start import require_migrated, run_plainly
@@ -44,6 +47,9 @@ ROUTERS: Final = (
     payout_stops.router,
     merchant_payments.router,
     prefunding.router,
+    payout_runs.router,
+    payout_runs.settlement_router,
+    payouts.router,
 )
 
 
@@ -96,7 +102,12 @@ def main() -> None:
     configure_tracing(settings, "commissions", "api")
     require_migrated(settings.database_url("commissions"), "commissions")
     health = Health()
-    run_api(build_app(settings, health), settings, health=health)
+    run_api(
+        build_app(settings, health),
+        settings,
+        health=health,
+        larger_bodies=(LargerBody(payout_runs.SETTLEMENT_PATH, payout_runs.SETTLEMENT_BODY_BYTES_MAX),),
+    )
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ LABELS: Final[dict[str, str]] = {
     "reason": "why something waits, from a fixed list",
     "route": "a route's template, never a path, or unmatched",
     "service": "gateway, clicks, conversions, commissions",
+    "state": "a state of a payout's line: draft, approved, dropped, cancelled, exported, settled, failed, returned",
     "status": "HTTP status of the answer, or a conversion's status",
     "task": "a background task's name, such as `clicks relay`",
     "topic": "a topic's name, from topics.py",

@@ -18,7 +18,7 @@ from shared.runtime.principal import Principal
 class CommissionAnswer(BaseModel):
     """amount: the affiliate's. margin, charge (both: what the merchant owes), order_id: not for affiliates.
 
-    subs, aff_click_id: not for merchants. status: `accrued`, `approved` (not due yet), `payable`, `reversed`.
+    subs, aff_click_id: not for merchants. status: `accrued`, `approved` (not due yet), `payable`, `paid`, `reversed`.
     """
 
     id: str

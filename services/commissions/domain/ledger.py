@@ -54,6 +54,9 @@ class TransactionKind(StrEnum):
     REVALUATION = "revaluation"
     MERCHANT_PAYMENT = "merchant_payment"
     PREPAID_APPLICATION = "prepaid_application"
+    PAYOUT = "payout"
+    PAYOUT_RETURN = "payout_return"
+    SETTLEMENT = "settlement"
 
 
 CONVERSION_KINDS: Final = ("accrual", "approval", "adjustment", "reversal")

@@ -148,7 +148,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class StandingSum:
-    """A sum of entries of one account kind. is_due: its payable_at has passed, or it has none."""
+    """A sum of entries of one account kind, or of what was `paid`. is_due: its payable_at has passed, if it has one."""
 
     currency: str
     account_kind: str
@@ -161,7 +161,7 @@ def balances_of(party: Party, sums: Iterable[StandingSum]) -> list[Balance]:
     names = ("receivable", "prepaid") if party.affiliate_id is None else ("pending", "approved", "payable", "paid")
     found: dict[str, dict[str, int]] = {}
     for each in sums:
-        section = party.sections.get(each.account_kind)
+        section = each.account_kind if each.account_kind == "paid" else party.sections.get(each.account_kind)
         if section is None:
             continue
         name = "approved" if section == "payable" and not each.is_due else section

@@ -12,19 +12,28 @@ from services.commissions.domain.commission import CommissionStatus
 from shared.kernel.money import Money
 from shared.runtime.database import Session
 
+_PAID: Final = (
+    "(SELECT sum(part.amount_minor) FROM payout_part AS part JOIN payout_line AS line USING (run_id, affiliate_id)"
+    " WHERE part.commission_id = commission.commission_id AND line.state IN ('exported', 'settled'))"
+    " >= commission_minor"
+)
+"""All of a commission was paid out, and did not come back. Nobody but its affiliate and staff sees payouts."""
+
 _COLUMNS: Final = (
     "commission_id, conversion_id, affiliate_id, merchant_id, offer_id, offer_version, conversion_event, status,"
     " term::text AS term, net_minor, net_currency, currency, commission_minor, margin_minor, payable_at, click_id,"
-    " order_id, subs::text AS subs, aff_click_id, recorded_at, changed_at"
+    " order_id, subs::text AS subs, aff_click_id, recorded_at, changed_at,"
+    f" status = 'approved' AND coalesce({_PAID}, false) AS is_paid"
 )
 _LIST: Final = f"""
     SELECT {_COLUMNS} FROM commission
     WHERE ($1::int IS NULL OR merchant_id = $1) AND ($2::int IS NULL OR affiliate_id = $2)
         AND ($3::int IS NULL OR offer_id = $3)
         AND ($4::text IS NULL
-            OR status = CASE WHEN $4 = 'payable' THEN 'approved' ELSE $4 END
+            OR status = CASE WHEN $4 IN ('payable', 'paid') THEN 'approved' ELSE $4 END
             AND ($4 <> 'payable' OR payable_at IS NULL OR payable_at <= $5)
-            AND ($4 <> 'approved' OR payable_at > $5))
+            AND ($4 <> 'approved' OR payable_at > $5)
+            AND ($4 NOT IN ('payable', 'paid') OR coalesce({_PAID}, false) = ($4 = 'paid')))
         AND ($6::timestamptz IS NULL OR recorded_at >= $6) AND ($7::timestamptz IS NULL OR recorded_at < $7)
         AND ($8::timestamptz IS NULL OR (recorded_at, commission_id) < ($8, $9::uuid))
     ORDER BY recorded_at DESC, commission_id DESC LIMIT $10
@@ -35,7 +44,7 @@ _LIST: Final = f"""
 class CommissionFilter:
     """Which commissions. Half-open `[from_at, to_at)` on recorded_at. before: (recorded_at, id) of the last one shown.
 
-    status: `accrued`, `approved` (not payable yet), `payable` or `reversed`.
+    status: `accrued`, `approved` (not payable yet), `payable`, `paid` or `reversed`.
     """
 
     merchant_id: int | None = None
@@ -70,9 +79,12 @@ class StoredCommission:
     aff_click_id: str | None
     recorded_at: datetime
     changed_at: datetime
+    is_paid: bool = False
 
     def status_at(self, now: datetime) -> str:
-        """`payable` for what is approved and whose payable_at has passed; the stored status otherwise."""
+        """`paid`, or `payable` for what is approved and whose payable_at has passed; the stored status otherwise."""
+        if self.is_paid:
+            return "paid"
         if self.status is CommissionStatus.APPROVED and (self.payable_at is None or self.payable_at <= now):
             return "payable"
         return self.status.value
@@ -216,4 +228,5 @@ def _commission(row: Any) -> StoredCommission:
         aff_click_id=row.aff_click_id,
         recorded_at=row.recorded_at,
         changed_at=row.changed_at,
+        is_paid=row.is_paid,
     )

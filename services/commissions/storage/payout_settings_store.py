@@ -28,6 +28,15 @@ class SealedDetails:
 
 
 @dataclass(frozen=True, slots=True)
+class FrozenVersion:
+    """What a line is paid by: a version's sealed details, and the country of its account."""
+
+    settings_id: UUID
+    sealed_details: bytes
+    country: str
+
+
+@dataclass(frozen=True, slots=True)
 class PayoutStop:
     """An affiliate whose payouts finance has stopped."""
 
@@ -76,6 +85,17 @@ async def find_sealed_details(session: Session, affiliate_id: int, version: int)
     )
     row = result.one()
     return SealedDetails(row.settings_id, bytes(row.sealed_details))
+
+
+async def find_versions(session: Session, named: Sequence[tuple[int, int]]) -> dict[int, FrozenVersion]:
+    """These versions, named by (affiliate, version), by affiliate."""
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "SELECT affiliate_id, settings_id, sealed_details, country FROM payout_settings"
+        " JOIN unnest($1::int[], $2::int[]) AS named (affiliate_id, version) USING (affiliate_id, version)",
+        ([affiliate_id for affiliate_id, _ in named], [version for _, version in named]),
+    )
+    return {row.affiliate_id: FrozenVersion(row.settings_id, bytes(row.sealed_details), row.country) for row in result}
 
 
 async def insert_settings(session: Session, settings: PayoutSettings, sealed_details: bytes) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from services.commissions.domain.payout_run import PayoutRun
 from services.commissions.domain.payout_settings import PayoutSettings
 from services.commissions.storage.payout_settings_store import PayoutStop
 from shared.runtime.audit import Act, state_hash
@@ -20,6 +21,11 @@ def payout_settings_act(before: PayoutSettings | None, after: PayoutSettings) ->
 def payout_stop_act(affiliate_id: int, before: PayoutStop | None, after: PayoutStop | None) -> Act:
     """An affiliate's payouts were stopped, or go on."""
     return Act.of("payout_stop", affiliate_id, _stop_state, before, after)
+
+
+def payout_run_act(before: PayoutRun | None, after: PayoutRun) -> Act:
+    """A payout run was drafted, brought on, cancelled, or answered by the bank."""
+    return Act.of("payout_run", after.run_id, _run_state, before, after)
 
 
 def details_resealed_act(key_id: int, settings_ids: Sequence[UUID]) -> Act:
@@ -45,3 +51,17 @@ def _settings_state(settings: PayoutSettings) -> Mapping[str, Any]:
 
 def _stop_state(stop: PayoutStop) -> Mapping[str, Any]:
     return {"affiliate_id": stop.affiliate_id, "reason_code": stop.reason_code, "stopped_at": stop.stopped_at}
+
+
+def _run_state(run: PayoutRun) -> Mapping[str, Any]:
+    return {
+        "run_id": run.run_id,
+        "currency": run.terms.currency,
+        "method": run.terms.method,
+        "up_to": run.terms.up_to.isoformat(),
+        "block_number": run.block_number,
+        "state": run.state,
+        "drafted_by": run.drafted_by,
+        "approved_by": run.approved_by,
+        "exported_by": run.exported_by,
+    }

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import orjson
 
@@ -138,8 +139,12 @@ async def confirm_payout_settings(session: Session, affiliate_id: int) -> Change
 async def open_details(session: Session, keyring: Keyring, settings: PayoutSettings, *, now: datetime) -> PayoutDetails:
     """The details of one version. Raises SealBroken."""
     sealed = await find_sealed_details(session, settings.affiliate_id, settings.version)
-    opened = unseal(keyring, sealed.sealed_details, owner=sealed.settings_id, now=now)
-    return PayoutDetails(**orjson.loads(opened))
+    return details_of(keyring, sealed.settings_id, sealed.sealed_details, now=now)
+
+
+def details_of(keyring: Keyring, settings_id: UUID, sealed_details: bytes, *, now: datetime) -> PayoutDetails:
+    """The details behind a seal. Raises SealBroken."""
+    return PayoutDetails(**orjson.loads(unseal(keyring, sealed_details, owner=settings_id, now=now)))
 
 
 async def require_affiliate(session: Session, affiliate_id: int) -> None:

@@ -14,6 +14,8 @@ Metering = Literal["none", "address", "key"]
 BODY_MAX_BYTES: Final = 65_536
 BULK_BODY_MAX_BYTES: Final = 8_388_608
 """40,000 rows of about 200 bytes."""
+SETTLEMENT_BODY_MAX_BYTES: Final = 8 * 1024 * 1024
+"""A bank's statement of a day, in base64."""
 
 DEADLINE_SECONDS: Final = 15.0
 REDIRECT_DEADLINE_SECONDS: Final = 5.0
@@ -214,6 +216,27 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_keyed("commissions", ADMIN | FINANCE, "GET /v1/exchange-rates"),
     *_keyed("commissions", EVERYONE, "GET /v1/statements", deadline_seconds=EXPORT_DEADLINE_SECONDS),
     *_keyed("commissions", ADMIN | AFFILIATE | FINANCE, "GET /v1/payout-settings", "PUT /v1/payout-settings"),
+    *_keyed("commissions", ADMIN | AFFILIATE | FINANCE, "GET /v1/payouts"),
+    *_keyed(
+        "commissions",
+        ADMIN | FINANCE,
+        "POST /v1/payout-runs",
+        "GET /v1/payout-runs",
+        "GET /v1/payout-runs/{payout_run_id}",
+        "GET /v1/payout-runs/{payout_run_id}/lines",
+        "POST /v1/payout-runs/{payout_run_id}/approve",
+        "POST /v1/payout-runs/{payout_run_id}/export",
+        "POST /v1/payout-runs/{payout_run_id}/cancel",
+        "GET /v1/payout-runs/{payout_run_id}/file",
+        deadline_seconds=EXPORT_DEADLINE_SECONDS,
+    ),
+    *_keyed(
+        "commissions",
+        ADMIN | FINANCE,
+        "POST /v1/payout-runs/{payout_run_id}/settlements",
+        deadline_seconds=EXPORT_DEADLINE_SECONDS,
+        body_max_bytes=SETTLEMENT_BODY_MAX_BYTES,
+    ),
     *_keyed(
         "commissions",
         ADMIN | FINANCE,

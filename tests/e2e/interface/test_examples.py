@@ -35,6 +35,14 @@ def test_an_example_works_as_documented(each: Documented, role: str, world: Worl
         assert {"ratelimit", "ratelimit-policy"} <= set(answer.headers)
 
 
+ANOTHER: dict[str, dict[str, Any]] = {
+    "set_payout_settings": {"net_days": 30},
+    "stop_payouts": {"reason_code": "legal_order"},
+    "draft_payout_run": {"up_to": "2026-11-23"},
+    "record_exchange_rates": {"reason_code": "corrected"},
+}
+"""What makes another request of one that has neither a name nor a label."""
+
 WRITES = [each for each, _ in CALLS if each.name in IDEMPOTENT and each.roles[0] == _]
 
 
@@ -64,9 +72,8 @@ def test_a_key_used_for_another_request_is_refused_as_documented(each: Documente
     first.headers |= key
     second.headers |= key
     if (first.target, first.body) == (second.target, second.body):
-        second.body = (
-            {**second.body, "name": "Another"} if "name" in second.body else {**second.body, "label": "Another"}
-        )
+        changed = "name" if "name" in second.body else "label"
+        second.body = {**second.body, **ANOTHER.get(each.name, {changed: "Another"})}
 
     made, refused = send(world, first, role), send(world, second, role)
 

@@ -1,6 +1,5 @@
 """A seeded network that fills an example's ids by their parameters' names, fresh where the request changes them."""
 
-import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -9,6 +8,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from tests.e2e.client import BROWSER, Client, Merchant
+from tests.e2e.interface.payout_world import PayoutWorld
 from tests.e2e.network import SETTLE_SECONDS, Affiliate, Network
 from tests.e2e.running_platform import RunningPlatform, wait_until
 
@@ -63,12 +63,19 @@ class World:
             },
             "dry_run_price": {"offer_id": self._always["offer_id"]},
             "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
-            "confirm_payout_settings": {"affiliate_id": self.new_payee_id},
             "exchange_payable": {"affiliate_id": self.affiliate_with_euros},
             "revalue_positions": {"period": self.new_month},
             "record_merchant_payment": {"reference": lambda: f"2026-{uuid4().hex[:8]}"},
             "take_back_merchant_payment": {"payment_id": self.new_payment_id},
-            "lift_payout_stop": {"affiliate_id": self.new_stopped_affiliate_id},
+            "confirm_payout_settings": {"affiliate_id": self.payouts.new_payee_id},
+            "lift_payout_stop": {"affiliate_id": self.payouts.new_stopped_affiliate_id},
+            "approve_payout_run": {"payout_run_id": self.payouts.new_draft},
+            "export_payout_run": {"payout_run_id": self.payouts.new_approved_run},
+            "cancel_payout_run": {"payout_run_id": self.payouts.new_draft},
+            "settle_payout_run": {
+                "file_base64": self.payouts.new_settlement,
+                "payout_run_id": self.payouts.run_of_settlement,
+            },
             "add_affiliate_to_group": {"affiliate_id": self.new_affiliate_id},
             "remove_affiliate_from_group": {"affiliate_id": self.new_member_id},
             "report_conversions": {"order_id": new_order_id, "click_id": self.new_click},
@@ -112,6 +119,7 @@ class World:
             "key_id": lambda: self.key_id,
             "erasure_id": lambda: self.erasure_id,
             "job_id": lambda: self.job_id,
+            "payout_run_id": lambda: self.payouts.exported_run,
         }
 
     # --- what lasts
@@ -133,6 +141,11 @@ class World:
 
         wait_until(lambda: find() != "", SETTLE_SECONDS, "the order is credited")
         return find()
+
+    @cached_property
+    def payouts(self) -> PayoutWorld:
+        """Payees and payout runs."""
+        return PayoutWorld(self.network, self.merchant)
 
     @cached_property
     def enrolment_id(self) -> int:
@@ -197,19 +210,6 @@ class World:
         """A fresh affiliate."""
         return int(self.network.made("/v1/affiliates", {"name": f"Affiliate {uuid4().hex[:8]}"})["id"])
 
-    def new_payee_id(self) -> int:
-        """A fresh affiliate that has said how it wants to be paid."""
-        affiliate_id = self.new_affiliate_id()
-        body = {
-            "threshold": {"amount": "25.00", "currency": "EUR"},
-            "frequency": "monthly",
-            "method": "bank",
-            "country": "DE",
-            "details": {"account_holder": "Trail Notes", "iban": "DE89370400440532013000"},
-        }
-        self._write_once_known("PUT", f"/v1/payout-settings?affiliate_id={affiliate_id}", body)
-        return affiliate_id
-
     def affiliate_with_euros(self) -> int:
         """The affiliate, once something in EUR is payable to it, and a rate into USD is recorded."""
         rate = {
@@ -234,24 +234,6 @@ class World:
         """A month before the network's first booking that was not revalued yet; each is after the one before."""
         self._months += 1
         return f"{2000 + self._months // 12}-{self._months % 12 + 1:02d}"
-
-    def new_stopped_affiliate_id(self) -> int:
-        """A fresh affiliate whose payouts are stopped."""
-        affiliate_id = self.new_affiliate_id()
-        body = {"affiliate_id": affiliate_id, "reason_code": "affiliate_asked"}
-        self._write_once_known("POST", "/v1/payout-stops", body)
-        return affiliate_id
-
-    def _write_once_known(self, method: str, path: str, body: dict[str, Any]) -> None:
-        """As finance, as soon as commissions has heard of the affiliate."""
-        content, headers, client = (
-            json.dumps(body).encode(),
-            {"Content-Type": "application/json"},
-            self.clients["finance"],
-        )
-        wait_until(
-            lambda: client.send(method, path, content, headers).status == 200, SETTLE_SECONDS, "commissions knows it"
-        )
 
     def new_member_id(self) -> int:
         """A fresh affiliate in the group `gold`."""

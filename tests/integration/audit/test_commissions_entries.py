@@ -16,6 +16,7 @@ from tests.conftest import TestPostgres
 from tests.factories.commissions import fresh_id, tell_of_merchant
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.exchange_rates import fresh_month
+from tests.factories.payout_stage import RUNS, PayoutStage, settlement_body
 from tests.factories.payouts import settings_body, tell_of_affiliate
 from tests.integration.audit.chain import Chain
 
@@ -36,6 +37,7 @@ class Stage:
     reader: Reader
     worker: Database
     chain: Chain
+    payouts: PayoutStage
 
     async def affiliate(self) -> int:
         affiliate_id = fresh_id()
@@ -128,9 +130,37 @@ async def _prefunding(stage: Stage) -> Asked:
     return Asked("/v1/prefunding", body, {"merchant_id_": merchant_id})
 
 
+async def _draft(stage: Stage) -> Asked:
+    await stage.payouts.payee(10_000)
+    return Asked(RUNS, {"currency": "EUR", "method": "bank", "up_to": "2026-11-24"})
+
+
+def _step(verb: str, *before: str) -> Recipe:
+    async def recipe(stage: Stage) -> Asked:
+        await stage.payouts.payee(10_000)
+        run = await stage.payouts.drafted()
+        for step in before:
+            assert (await stage.payouts.act(run["id"], step)).status_code == 200
+        return Asked(f"{RUNS}/{run['id']}/{verb}", key_id="second")
+
+    return recipe
+
+
+async def _settlement(stage: Stage) -> Asked:
+    exported = await _step("file", "approve", "export")(stage)
+    run_id = exported.path.split("/")[-2]
+    paid = stage.payouts.lines_of(await stage.payouts.file(run_id))
+    return Asked(f"{RUNS}/{run_id}/settlements", settlement_body([(*line, "settled") for line in paid]))
+
+
 RECIPES: dict[str, Recipe] = {
     "POST /v1/affiliates/{affiliate_id}/exchanges": _exchange,
     "POST /v1/fx-revaluations": _revaluation,
+    "POST /v1/payout-runs": _draft,
+    "POST /v1/payout-runs/{payout_run_id}/approve": _step("approve"),
+    "POST /v1/payout-runs/{payout_run_id}/export": _step("export", "approve"),
+    "POST /v1/payout-runs/{payout_run_id}/cancel": _step("cancel"),
+    "POST /v1/payout-runs/{payout_run_id}/settlements": _settlement,
     "POST /v1/exchange-rates": _rates,
     "POST /v1/merchant-payments": _payment,
     "POST /v1/merchant-payments/{payment_id}/take-back": _payment_back,
@@ -147,7 +177,10 @@ async def stage(postgres: TestPostgres, tmp_path_factory: pytest.TempPathFactory
     url = postgres.migrate("commissions")
     worker = Database(url, role="commissions_worker", pool_size=2)
     async with commissions_api(url, tmp_path_factory.mktemp("audit-commissions")) as reader:
-        yield Stage(reader, worker, Chain(postgres, "commissions"))
+        payouts = PayoutStage(reader, worker, tmp_path_factory.getbasetemp())
+        await payouts.publish()
+        yield Stage(reader, worker, Chain(postgres, "commissions"), payouts)
+        await payouts.clear()
     await worker.close()
 
 
@@ -179,6 +212,8 @@ async def test_a_write_has_exactly_one_entry_and_its_repetition_none(stage: Stag
     assert again.headers.get("Idempotent-Replayed") == "true"
     assert again.content == answer.content
     assert await stage.chain.entries_of(again.headers["X-Request-Id"]) == []
+    if "state" in answer.json() and answer.json().get("state") in ("draft", "approved"):
+        await stage.payouts.act(answer.json()["id"], "cancel")
 
 
 async def test_the_chain_holds(stage: Stage) -> None:
