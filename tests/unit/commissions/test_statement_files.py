@@ -156,7 +156,8 @@ def test_an_amount_that_a_spreadsheet_would_round_is_text() -> None:
     huge = 10**15 + 1
     lines = [
         StatementLine(
-            **{name: getattr(line, name) for name in line.__slots__} | {"amounts_minor": {"receivable": huge}}
+            **{name: getattr(line, name) for name in line.__slots__}
+            | {"amounts_minor": {"receivable": huge, "prepaid": 0}}
         )
     ]
 
