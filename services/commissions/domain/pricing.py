@@ -6,9 +6,7 @@ margin, of_order               margin_percent of the base + margin_amount
 margin, on_top                 margin_percent of the exact commission + margin_amount
 """
 
-from calendar import monthrange
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import floor, lcm
@@ -35,6 +33,7 @@ from services.commissions.domain.terms import (
 )
 from shared.contracts.commissions import DecisionsV1
 from shared.kernel.money import Money, allocate, round_half_up_exact, zero
+from shared.kernel.period import months_after
 
 Nothing = Literal["order_taken_back", "recurring_ended"]
 
@@ -120,12 +119,6 @@ def _nothing(term: RichTerm, order: Order) -> Nothing | None:
     if months and first_at is not None and at is not None and at >= months_after(first_at, months):
         return "recurring_ended"
     return "order_taken_back" if is_taken_back(order.ordered, order.net) else None
-
-
-def months_after(at: datetime, months: int) -> datetime:
-    """The same time of day so many months later; on the month's last day where it has no such day."""
-    year, month = divmod(at.year * 12 + at.month - 1 + months, 12)
-    return at.replace(year=year, month=month + 1, day=min(at.day, monthrange(year, month + 1)[1]))
 
 
 def _margin_percent(term: RichTerm, part: Part) -> Decimal:

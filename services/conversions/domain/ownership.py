@@ -27,7 +27,7 @@ class Owner:
     first_at: datetime
 
     def owns_until(self, event: str) -> datetime | None:
-        """The last instant at which an order of this event counts; None where no order of it ever does."""
+        """The first instant at which no order of this event counts any more; None where none ever does."""
         months = self.version.recurring_months.get(event)
         if months is None:
             return None
@@ -44,7 +44,7 @@ def find_owner(
     """Who gets an order that no click credits, with the step for the trail.
 
     Of several offers' owners the one that came first, by the first order's receipt, then by offer. An order counts from
-    the first one's receipt to the same time of the same day so many calendar months later, that instant included.
+    the first one's receipt until the same time of the same day so many calendar months later, as it is priced.
     """
     if not has_customer:
         return None, Step(_RULE, "not_applicable", "no customer was reported")
@@ -65,8 +65,8 @@ def _fault(owner: Owner, event: str, received_at: datetime, *, has_amount: bool)
         return "the first order's offer version pays no later orders of this event"
     if received_at < owner.first_at:
         return "it came before the customer's first order"
-    if received_at > until:
-        return f"it came more than {owner.version.recurring_months[event]} months after the customer's first order"
+    if received_at >= until:
+        return f"it came {owner.version.recurring_months[event]} months or more after the customer's first order"
     if owner.version.needs_amount.get(event, False) and not has_amount:
         return "the terms are a percentage and no amount was reported"
     return None

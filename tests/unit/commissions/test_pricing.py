@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from services.commissions.domain.orders import order_of
-from services.commissions.domain.pricing import explain, months_after
+from services.commissions.domain.pricing import explain
 from services.commissions.domain.read_terms import read_term
 from services.commissions.domain.referral import Referral, referral_of
 from services.commissions.domain.rules import Given
@@ -31,6 +31,7 @@ from shared.contracts.commissions import DecisionsV1, RateUsedV1
 from shared.contracts.conversions import LineItemV1
 from shared.kernel.errors import InvalidValue
 from shared.kernel.money import Money
+from shared.kernel.period import months_after
 from tests.factories.terms import AFFILIATE, AT, a_rule, an_order, euros, explained, paid_for, sale
 
 

@@ -51,7 +51,7 @@ def test_an_owner_gets_what_no_click_credits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("months", "last"),
+    ("months", "end"),
     [
         (1, datetime(2026, 2, 28, 10, 0, tzinfo=UTC)),
         (3, datetime(2026, 4, 30, 10, 0, tzinfo=UTC)),
@@ -59,13 +59,11 @@ def test_an_owner_gets_what_no_click_credits() -> None:
         (25, datetime(2028, 2, 29, 10, 0, tzinfo=UTC)),
     ],
 )
-def test_the_months_count_to_the_same_time_of_the_same_day_and_not_an_instant_longer(
-    months: int, last: datetime
-) -> None:
+def test_the_months_count_until_the_same_time_of_the_same_day(months: int, end: datetime) -> None:
     owned = owner(recurring_months={"sale": months})
 
-    assert decide(last, owned).owner == owned
-    late = decide(last + timedelta(microseconds=1), owned)
+    assert decide(end - timedelta(microseconds=1), owned).owner == owned
+    late = decide(end, owned)
     assert (late.status, late.steps[2].verdict) == (Status.UNATTRIBUTED, "lost")
 
 
