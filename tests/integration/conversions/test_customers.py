@@ -1,7 +1,8 @@
 """Recurring offers: the first recorded order makes an affiliate own the customer, whatever arrives when."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from services.conversions.domain.conversion import Actor
 from services.conversions.usecases.answer import Answer
 from services.conversions.usecases.attribute_waiting import attribute_waiting
-from services.conversions.usecases.judge_postback import Arrival
+from services.conversions.usecases.judge_postback import Arrival, Submission
 from services.conversions.usecases.postback_group import PostbackGroup
 from shared.contracts.catalogue import TermV1
 from shared.kernel.click_id import ClickFlags
@@ -147,6 +148,16 @@ async def test_within_one_request_arrival_decides(conversions: ConversionsServic
     assert [result["status"] for result in answer.json()["results"]] == ["unattributed", "pending", "pending"]
 
 
+async def test_at_the_same_instant_arrival_decides(conversions: ConversionsService) -> None:
+    offer_id, customer, now = await offer(conversions), conversions.order(), datetime.now(UTC)
+    by_click = {"click_id": conversions.click_id(offer_id=offer_id)}
+
+    sent = [judged(conversions, order(conversions, customer, **click), now) for click in ({}, by_click, {})]
+    answers = await conversions.api.desk.group.record(sent)
+
+    assert [answer.status for answer in answers] == ["unattributed", "pending", "pending"]
+
+
 async def test_a_repeat_of_an_order_makes_nobody_an_owner(conversions: ConversionsService) -> None:
     offer_id, customer = await offer(conversions), conversions.order()
     fields = order(conversions, customer, click_id=conversions.click_id(offer_id=offer_id))
@@ -238,36 +249,72 @@ async def test_a_click_added_later_makes_an_owner(conversions: ConversionsServic
     assert added["customer_first_at"] == later["customer_first_at"] == added["first_received_at"]
 
 
-async def record(group: PostbackGroup, service: ConversionsService, fields: dict[str, Any]) -> Sequence[Answer]:
-    arrival = Arrival(new_id(), MERCHANT, datetime.now(UTC), "query", Actor("merchant_postback"), new_id().hex)
-    return await group.record([service.api.desk.judge(fields, arrival)])
+def judged(service: ConversionsService, fields: dict[str, Any], now: datetime) -> Submission:
+    arrival = Arrival(new_id(), MERCHANT, now, "query", Actor("merchant_postback"), new_id().hex)
+    return service.api.desk.judge(fields, arrival)
+
+
+@asynccontextmanager
+async def two_groups(postgres: TestPostgres) -> AsyncIterator[list[PostbackGroup]]:
+    """Those of two processes: each on its own connection."""
+    databases = [Database(postgres.migrate("conversions"), role="conversions_intake", pool_size=1) for _ in range(2)]
+    yield [PostbackGroup(database) for database in databases]
+    for database in databases:
+        await database.close()
+
+
+async def at_once(
+    service: ConversionsService, groups: Sequence[PostbackGroup], sent: Sequence[dict[str, Any]]
+) -> list[Answer]:
+    now = datetime.now(UTC)
+    given = zip(groups, sent, strict=True)
+    answers = await asyncio.gather(*(group.record([judged(service, fields, now)]) for group, fields in given))
+    return [answer for (answer,) in answers]
 
 
 @pytest.mark.parametrize("is_same_order", [False, True])
 async def test_two_first_orders_at_once_make_one_owner(
     conversions: ConversionsService, postgres: TestPostgres, is_same_order: bool
 ) -> None:
-    """Two processes: each with its own group, on its own connection."""
     offer_id = await offer(conversions)
-    databases = [Database(postgres.migrate("conversions"), role="conversions_intake", pool_size=1) for _ in range(2)]
-    groups = [PostbackGroup(database) for database in databases]
 
-    async def race() -> None:
-        customer, order_id = conversions.order(), conversions.order()
-        clicks = [conversions.click_id(offer_id=offer_id, affiliate_id=a) for a in (AFFILIATE, OTHER)]
-        named = {"order_id": order_id, "click_id": clicks[0]} if is_same_order else {}
-        sent = [order(conversions, customer, **({"click_id": click_id} | named)) for click_id in clicks]
-        answers = await asyncio.gather(*(record(g, conversions, f) for g, f in zip(groups, sent, strict=True)))
-        assert sorted(a.http_status for (a,) in answers) == ([200, 201] if is_same_order else [201, 201])
-        events = [(await conversions.events_of(str(a.conversion_id)))[0] for (a,) in answers]
-        assert len({event["customer_first_at"] for event in events}) == 1
-        owned = await send(conversions, order(conversions, customer))
-        first = next(e for e in events if e["first_received_at"] == e["customer_first_at"])
-        assert owned["affiliate_id"] == first["affiliate_id"]
+    async with two_groups(postgres) as groups:
+        for _ in range(15):
+            customer, order_id = conversions.order(), conversions.order()
+            clicks = [conversions.click_id(offer_id=offer_id, affiliate_id=a) for a in (AFFILIATE, OTHER)]
+            named = {"order_id": order_id, "click_id": clicks[0]} if is_same_order else {}
+            sent = [order(conversions, customer, **({"click_id": click_id} | named)) for click_id in clicks]
+            answers = await at_once(conversions, groups, sent)
+            assert sorted(a.http_status for a in answers) == ([200, 201] if is_same_order else [201, 201])
+            events = [(await conversions.events_of(str(a.conversion_id)))[0] for a in answers]
+            assert len({event["customer_first_at"] for event in events}) == 1
+            owned = await send(conversions, order(conversions, customer))
+            rows = await conversions.rows(
+                "SELECT affiliate_id, conversion_id::text AS first FROM customer_ownership"
+                " WHERE merchant_id = :merchant ORDER BY conversion_id DESC LIMIT 1",
+                merchant=MERCHANT,
+            )
+            assert owned["affiliate_id"] == rows[0]["affiliate_id"]
+            assert rows[0]["first"] in {event["conversion_id"] for event in events}
 
-    for _ in range(15):
-        await race()
     rows = await conversions.rows("SELECT count(*) AS n FROM customer_ownership WHERE offer_id = :id", id=offer_id)
     assert rows[0]["n"] == 15
-    for database in databases:
-        await database.close()
+
+
+async def test_of_one_order_for_two_customers_at_once_only_the_recorded_one_is_owned(
+    conversions: ConversionsService, postgres: TestPostgres
+) -> None:
+    offer_id = await offer(conversions)
+
+    async with two_groups(postgres) as groups:
+        for _ in range(15):
+            same = order(conversions, "", click_id=conversions.click_id(offer_id=offer_id))
+            sent = [same | {"customer_id": conversions.order()} for _ in range(2)]
+            assert sorted(a.http_status for a in await at_once(conversions, groups, sent)) == [201, 409]
+
+    rows = await conversions.rows(
+        "SELECT count(*) AS n, count(c.id) AS recorded FROM customer_ownership o"
+        " LEFT JOIN conversion c ON c.id = o.conversion_id AND c.customer_id = o.customer_id WHERE o.offer_id = :id",
+        id=offer_id,
+    )
+    assert (rows[0]["n"], rows[0]["recorded"]) == (15, 15)
