@@ -236,6 +236,18 @@ CatalogueEvent = MerchantChangedV1 | AffiliateChangedV1 | OfferChangedV1 | Offer
 CATALOGUE_DECODER = EventDecoder.of(CatalogueEvent)
 
 
+def pays_shares(term: TermV1) -> bool:
+    """Whether anything that `term` may pay is a share of the order, so that every conversion needs its amount."""
+    rates = [RateV1(margin_percent=term.margin_percent), *(rule.pays for rule in term.rules)]
+    rates += [] if term.tiers is None else [tier.pays for tier in term.tiers.tiers]
+    for override in term.overrides:
+        rates += [override.pays, *(rule.pays for rule in override.rules)]
+    of_order = term.margin_mode == "of_order"
+    return term.kind != "flat" or any(
+        rate.rate_percent is not None or (of_order and rate.margin_percent is not None) for rate in rates
+    )
+
+
 def merchant_key(merchant_id: int) -> str:
     """Key of a merchant's state."""
     return f"merchant:{merchant_id}"

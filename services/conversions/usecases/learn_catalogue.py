@@ -2,7 +2,12 @@
 
 from services.conversions.domain.bundle import EVENT_CLICK
 from services.conversions.domain.catalogue import Catalogue, OfferVersion
-from shared.contracts.catalogue import CATALOGUE_DECODER, MerchantChangedV1, OfferChangedV1, OfferVersionPublishedV1
+from shared.contracts.catalogue import (
+    CATALOGUE_DECODER,
+    MerchantChangedV1,
+    OfferChangedV1,
+    OfferVersionPublishedV1,
+)
 
 
 def learn_catalogue(catalogue: Catalogue, payload: bytes) -> None:

@@ -26,6 +26,7 @@ from shared.contracts.catalogue import (
     TermV1,
     TiersV1,
     TierV1,
+    pays_shares,
 )
 from shared.contracts.commissions import DecisionsV1, RateUsedV1
 from shared.contracts.conversions import LineItemV1
@@ -273,3 +274,26 @@ def test_a_price_in_two_currencies_is_refused() -> None:
         paid_for(sale("10", kind="combined", flat_amount=euros(5, "USD")), an_order(1_000))
     with pytest.raises(PricingImpossible):
         paid_for(sale("10", excludes=["tax"]), an_order(1_000, tax=euros(5, "USD")))
+
+
+@pytest.mark.parametrize(
+    ("term", "asks"),
+    [
+        (TermV1(event="lead", kind="flat", flat_amount=euros(5)), False),
+        (TermV1(event="lead", kind="flat", flat_amount=euros(5), margin_amount=euros(1)), False),
+        (TermV1(event="lead", kind="flat", flat_amount=euros(5), margin_percent="2"), True),
+        (TermV1(event="lead", kind="flat", flat_amount=euros(5), margin_percent="2", margin_mode="on_top"), False),
+        (sale("10"), True),
+        (
+            TermV1(
+                event="lead",
+                kind="flat",
+                flat_amount=euros(5),
+                overrides=[OverrideV1(group="gold", pays=RateV1(rate_percent="2"))],
+            ),
+            True,
+        ),
+    ],
+)
+def test_an_amount_is_needed_wherever_a_share_may_be_paid(term: TermV1, asks: bool) -> None:
+    assert pays_shares(term) is asks
