@@ -17,6 +17,7 @@ from services.commissions.domain.exchange_rates import ExchangeRate, rate_text
 from services.commissions.settings import RateSettings
 from services.commissions.usecases.audited_rates import rates_act
 from services.commissions.usecases.find_rate import RateMissing, find_rate
+from services.commissions.usecases.find_waiting_rates import WaitingForRates, find_waiting_for_rates
 from services.commissions.usecases.record_rates import RateCorrected, RatesRecorded, record_rates
 from shared.runtime.audit import Author, record_act
 from shared.runtime.clock import SystemClock
@@ -51,11 +52,11 @@ def import_file(
     try:
         content = _read(file)
         found = read_rate_file(content, today=SystemClock().now().date())
-        outcome = run(_record(found.rates, reason, is_dry_run=dry_run))
+        outcome, waiting = run(_record(found.rates, reason, is_dry_run=dry_run))
     except (RateFileInvalid, RateCorrected) as refused:
         complain(f"{file.name}: {refused}.", "Nothing of it is recorded." + _remedy(refused))
         raise typer.Exit(EXIT_PROBLEM) from None
-    _say(outcome, found, dry_run=dry_run, as_json=as_json)
+    _say(outcome, waiting, found, dry_run=dry_run, as_json=as_json)
 
 
 @app.command()
@@ -85,8 +86,10 @@ def _read(file: Path) -> bytes:
         return opened.read(FILE_BYTES_MAX + 1)
 
 
-async def _record(rates: Sequence[ExchangeRate], reason: str | None, *, is_dry_run: bool) -> RatesRecorded:
-    now = SystemClock().now()
+async def _record(
+    rates: Sequence[ExchangeRate], reason: str | None, *, is_dry_run: bool
+) -> tuple[RatesRecorded, WaitingForRates]:
+    now, days_max = SystemClock().now(), RateSettings().exchange_rate_days_max
     async with database_as("commissions", "staff") as database, database.transaction() as session:
         with Progress("rates") as progress:
             outcome = await record_rates(
@@ -100,7 +103,7 @@ async def _record(rates: Sequence[ExchangeRate], reason: str | None, *, is_dry_r
             )
         if not is_dry_run:
             await record_act(session, Author.operator(COMMAND), rates_act(outcome, rates), now=now)
-    return outcome
+        return outcome, await find_waiting_for_rates(session, days_max=days_max)
 
 
 async def _find(base: str, quote: str, day: date) -> ExchangeRate:
@@ -109,17 +112,22 @@ async def _find(base: str, quote: str, day: date) -> ExchangeRate:
         return await find_rate(session, base=base, quote=quote, on=day, days_max=days_max)
 
 
-def _say(outcome: RatesRecorded, found: RateFile, *, dry_run: bool, as_json: bool) -> None:
+def _say(outcome: RatesRecorded, waiting: WaitingForRates, found: RateFile, *, dry_run: bool, as_json: bool) -> None:
     first, last = found.rates[0].as_of, found.rates[-1].as_of
     if as_json:
         said = asdict(outcome) | {"import_id": str(outcome.import_id), "is_dry_run": dry_run}
-        print_json({**said, "from": first, "to": last, "unknown_currencies": sorted(found.unknown)})
+        print_json({**said, "from": first, "to": last, "unknown_currencies": sorted(found.unknown), **asdict(waiting)})
         return
     verb = "would be recorded" if dry_run else "recorded"
     typer.echo(
         f"{outcome.recorded:,} rates {verb}, {outcome.corrected:,} of them corrections; {outcome.unchanged:,} known"
         f" before; days {first} to {last}."
     )
+    if waiting.releasable or waiting.still_held:
+        pairs = ", ".join(f"{count:,} for {pair}" for pair, count in waiting.still_held.items())
+        typer.echo(
+            f"Held commissions: {waiting.releasable:,} have their rate and can be released; waiting: {pairs or 0}."
+        )
     if found.unknown:
         typer.echo(f"Left out, currencies of the past: {', '.join(sorted(found.unknown))}.")
 

@@ -12,12 +12,14 @@ from pydantic_core import PydanticCustomError
 
 from services.commissions.api.desk import Staff, desk_of
 from services.commissions.api.perform_once import Done, perform_once
+from services.commissions.api.rate_answers import RateUsedAnswer, rate_used_answer
 from services.commissions.clients.ecb_file import SOURCE as ECB
 from services.commissions.clients.ecb_file import RateFileInvalid, read_rate_file
-from services.commissions.domain.exchange_rates import ExchangeRate, exchange_rate, rate_text
+from services.commissions.domain.exchange_rates import ExchangeRate, exchange_rate
 from services.commissions.storage.rate_store import RecordedRate
 from services.commissions.usecases.audited_rates import rates_act
 from services.commissions.usecases.find_rate import RateMissing, find_rate, find_rate_records
+from services.commissions.usecases.find_waiting_rates import WaitingForRates, find_waiting_for_rates
 from services.commissions.usecases.record_rates import RateCorrected, RatesRecorded, record_rates
 from shared.kernel.errors import InvalidValue
 from shared.runtime.database import Session
@@ -73,7 +75,9 @@ class RatesBody(StrictModel):
 class RatesRecordedAnswer(BaseModel):
     """recorded: new rows, of which corrected ones differ from what their source had said. unchanged: known before.
 
-    unknown_currencies: in the file, and in no list of ISO 4217 any more; left out. from, to: the days.
+    unknown_currencies: in the file, and in no list of ISO 4217 any more; left out. from_day, to_day: of the rates.
+    releasable: commissions held for want of a rate that have one now, for finance to release. still_held: by pair,
+    such as `USD/EUR`, how many have none.
     """
 
     import_id: str
@@ -84,16 +88,8 @@ class RatesRecordedAnswer(BaseModel):
     unknown_currencies: list[str]
     from_day: date
     to_day: date
-
-
-class RateUsedAnswer(BaseModel):
-    """A rate as it is frozen on a posting. rate: one unit of base in units of quote. as_of: the day it is for."""
-
-    base: str
-    quote: str
-    rate: str
-    source: str
-    as_of: date
+    releasable: int
+    still_held: dict[str, int]
 
 
 class RecordedRateAnswer(RateUsedAnswer):
@@ -126,7 +122,8 @@ async def post_rates(request: Request, caller: Finance, body: RatesBody) -> Resp
             reason_code=body.reason_code,
             is_dry_run=body.dry_run,
         )
-        answer = _recorded_answer(outcome, rates, unknown, is_dry_run=body.dry_run)
+        waiting = await find_waiting_for_rates(session, days_max=desk_of(request).rate_days_max)
+        answer = _recorded_answer(outcome, rates, unknown, waiting, is_dry_run=body.dry_run)
         return Done(answer, rates_act(outcome, rates, is_dry_run=body.dry_run))
 
     try:
@@ -152,19 +149,12 @@ async def get_rate(
         except RateMissing:
             raise rate_missing(base, quote, on) from None
         records = await find_rate_records(session, found)
-    return ExchangeRateAnswer(rate=rate_answer(found), records=[_record_answer(each) for each in records])
+    return ExchangeRateAnswer(rate=rate_used_answer(found.used), records=[_record_answer(each) for each in records])
 
 
 def rate_missing(base: str, quote: str, on: date) -> Problem:
     """404: no rate of the pair holds on that day."""
     return not_found(RateMissing.code, f"No exchange rate of {base}/{quote} holds on {on}.")
-
-
-def rate_answer(rate: ExchangeRate) -> RateUsedAnswer:
-    """A rate as the API shows it."""
-    return RateUsedAnswer(
-        base=rate.base, quote=rate.quote, rate=rate_text(rate.rate), source=rate.source, as_of=rate.as_of
-    )
 
 
 def _read(body: RatesBody, *, today: date) -> tuple[list[ExchangeRate], frozenset[str]]:
@@ -199,7 +189,12 @@ def _typed_rates(given: list[RateBody], today: date) -> list[ExchangeRate]:
 
 
 def _recorded_answer(
-    outcome: RatesRecorded, rates: list[ExchangeRate], unknown: frozenset[str], *, is_dry_run: bool
+    outcome: RatesRecorded,
+    rates: list[ExchangeRate],
+    unknown: frozenset[str],
+    waiting: WaitingForRates,
+    *,
+    is_dry_run: bool,
 ) -> dict[str, Any]:
     days = [each.as_of for each in rates]
     return RatesRecordedAnswer(
@@ -211,12 +206,14 @@ def _recorded_answer(
         unknown_currencies=sorted(unknown),
         from_day=min(days),
         to_day=max(days),
+        releasable=waiting.releasable,
+        still_held=waiting.still_held,
     ).model_dump(mode="json")
 
 
 def _record_answer(found: RecordedRate) -> RecordedRateAnswer:
     return RecordedRateAnswer(
-        **rate_answer(found.rate).model_dump(),
+        **rate_used_answer(found.rate.used).model_dump(),
         recorded_at=found.at,
         actor=found.actor,
         reason_code=found.reason_code,

@@ -1,14 +1,14 @@
 """Money that changes its currency: what is payable to an affiliate, and what that leaves to the network's risk."""
 
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
 from services.commissions.api.desk import desk_of
-from services.commissions.api.exchange_rates import Currency, RateUsedAnswer, ReasonCode, rate_answer
+from services.commissions.api.exchange_rates import Currency, ReasonCode
 from services.commissions.api.perform_once import Done, perform_once
+from services.commissions.api.rate_answers import RateUsedAnswer, rate_used_answer
 from services.commissions.usecases.audited_rates import exchange_act, revaluation_act
 from services.commissions.usecases.exchange_payable import Exchanged, NotPayable, exchange_payable
 from services.commissions.usecases.find_rate import RateMissing
@@ -142,13 +142,7 @@ def _exchange_answer(done: Exchanged, affiliate_id: int) -> ExchangeAnswer:
         affiliate_id=affiliate_id,
         given=MoneyAnswer.of(done.given),
         received=MoneyAnswer.of(done.received),
-        rate=RateUsedAnswer(
-            base=done.rate.base,
-            quote=done.rate.quote,
-            rate=done.rate.rate,
-            source=done.rate.source,
-            as_of=date.fromisoformat(done.rate.as_of),
-        ),
+        rate=rate_used_answer(done.rate),
         block_number=done.block_number,
     )
 
@@ -160,7 +154,9 @@ def _revaluation_answer(done: Revalued) -> RevaluationAnswer:
         book=MoneyAnswer.of(done.book),
         positions=[
             PositionAnswer(
-                amount=MoneyAnswer.of(each.position), worth=MoneyAnswer.of(each.worth), rate=rate_answer(each.rate)
+                amount=MoneyAnswer.of(each.position),
+                worth=MoneyAnswer.of(each.worth),
+                rate=rate_used_answer(each.rate.used),
             )
             for each in done.positions
         ],

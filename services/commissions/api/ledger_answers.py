@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from services.commissions.api.rate_answers import RateUsedAnswer
 from shared.runtime.http_app import MoneyAnswer
 
 InstantText = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -128,7 +129,7 @@ class SectionAnswer(BaseModel):
 
 
 class StatementLineAnswer(BaseModel):
-    """One ledger transaction. amounts: by section. amount: their sum."""
+    """One ledger transaction. amounts: by section. amount: their sum. exchange_rate: where one was used."""
 
     block_number: int
     booked_at: InstantText
@@ -139,6 +140,7 @@ class StatementLineAnswer(BaseModel):
     conversion_id: str | None
     commission_id: str | None
     transaction_id: str
+    exchange_rate: RateUsedAnswer | None
     amounts: dict[str, str]
     amount: str
 

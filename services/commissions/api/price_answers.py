@@ -10,10 +10,10 @@ from typing import Final, Literal
 
 from pydantic import BaseModel
 
+from services.commissions.api.rate_answers import RateUsedAnswer, rate_used_answer
 from services.commissions.domain.pricing import Explanation, PricedPart
 from services.commissions.domain.rules import PassedOver
 from services.commissions.domain.terms import Condition
-from shared.contracts.commissions import RateUsedV1
 from shared.kernel.money import Money, exponent_of, round_half_up_exact
 from shared.runtime.http_app import MoneyAnswer
 from shared.runtime.principal import Role
@@ -83,16 +83,6 @@ class ExcludedAnswer(BaseModel):
     amount: MoneyAnswer
 
 
-class RateUsedAnswer(BaseModel):
-    """The stored rate by which the order was converted."""
-
-    base: str
-    quote: str
-    rate: str
-    source: str
-    as_of: str
-
-
 class PriceAnswer(BaseModel):
     """amount: the affiliate's, rounded half up once. margin, charge (both together): not for affiliates.
 
@@ -126,15 +116,11 @@ def price_answer(found: Explanation, role: Role) -> PriceAnswer:
         margin_before_rounding=None if for_affiliate else _exact(found.margin, currency),
         base=_base(found, found.base),
         excluded=[ExcludedAnswer(part=name, amount=MoneyAnswer.of(amount)) for name, amount in found.excluded],
-        rate_used=None if found.exchange is None else _rate_used(found.exchange.used),
+        rate_used=None if found.exchange is None else rate_used_answer(found.exchange.used),
         is_limited_to_order=found.is_limited,
         earns_nothing=found.nothing,
         parts=[_part(found, each, role) for each in found.parts],
     )
-
-
-def _rate_used(rate: RateUsedV1) -> RateUsedAnswer:
-    return RateUsedAnswer(base=rate.base, quote=rate.quote, rate=rate.rate, source=rate.source, as_of=rate.as_of)
 
 
 def _part(found: Explanation, priced: PricedPart, role: Role) -> PricePartAnswer:

@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from services.commissions.domain.ledger import AccountKind
+from shared.contracts.commissions import RateUsedV1
 from shared.kernel.period import Period
 
 AFFILIATE_SECTIONS: Final[Mapping[str, str]] = MappingProxyType(
@@ -81,7 +82,10 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """What one ledger transaction moved for the party. amounts_minor: by section, in the party's view."""
+    """What one ledger transaction moved for the party. amounts_minor: by section, in the party's view.
+
+    rate: by which the order's currency became the statement's; None where it was the same.
+    """
 
     block_number: int
     booked_at: datetime
@@ -93,6 +97,7 @@ class StatementLine:
     conversion_id: UUID | None
     reason_code: str | None
     amounts_minor: Mapping[str, int]
+    rate: RateUsedV1 | None = None
 
     @property
     def amount_minor(self) -> int:

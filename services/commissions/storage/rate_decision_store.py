@@ -25,7 +25,7 @@ _AWAITED: Final = """
             WHERE s.conversion_id = c.conversion_id AND decisions -> 'awaits' IS NOT NULL
             ORDER BY version LIMIT 1
         ) AS first
-    WHERE c.status = 'held' ORDER BY c.commission_id LIMIT $1
+    WHERE c.status = 'held' ORDER BY c.recorded_at, c.commission_id LIMIT $1
 """
 
 
@@ -47,7 +47,7 @@ async def find_rate_decisions(session: Session, conversion_ids: Sequence[UUID]) 
 
 
 async def find_awaited(session: Session, *, limit: int) -> list[AwaitedRate]:
-    """Held commissions that wait for a rate, by id, at most `limit`."""
+    """Held commissions that wait for a rate, the longest held first, at most `limit`."""
     connection = await session.connection()
     result = await connection.exec_driver_sql(_AWAITED, (limit,))
     return [AwaitedRate(row.commission_id, row.base, row.quote, row.on) for row in result]

@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import text
 
 from services.commissions.domain.ledger import GENESIS_HASH
 from services.commissions.domain.statement import Cut, Movement, Party, StatementLine
 from services.commissions.domain.statement_document import KIND_ORDER
+from shared.contracts.commissions import RateUsedV1
 from shared.kernel.period import Period, parse_period
 from shared.runtime.database import Session
 
@@ -18,7 +20,9 @@ LINES_AT_ONCE: Final = 1_000
 _LINES: Final = """
     SELECT block.number, block.booked_at, t.transaction_id, t.occurred_at, t.kind, t.offer_id, t.commission_id,
         t.conversion_id, t.reason_code, array_agg(split_part(e.account, ':', 1) ORDER BY e.n) AS account_kinds,
-        array_agg(e.amount_minor ORDER BY e.n) AS amounts_minor
+        array_agg(e.amount_minor ORDER BY e.n) AS amounts_minor,
+        (SELECT decisions -> 'rate' FROM commission_step AS step WHERE step.conversion_id = t.conversion_id
+            AND step.version = t.conversion_version AND t.transaction_id = ANY (step.transaction_ids))::text AS rate
     FROM ledger_entry AS e JOIN ledger_transaction AS t USING (transaction_id) JOIN block USING (posting_id)
     WHERE (e.merchant_id = CAST(:merchant_id AS int) OR e.affiliate_id = CAST(:affiliate_id AS int))
         AND e.currency = CAST(:currency AS char(3))
@@ -182,6 +186,7 @@ def _line(party: Party, row: Any) -> StatementLine:
         conversion_id=row.conversion_id,
         reason_code=row.reason_code,
         amounts_minor=amounts,
+        rate=None if row.rate is None else msgspec.json.decode(row.rate, type=RateUsedV1),
     )
 
 

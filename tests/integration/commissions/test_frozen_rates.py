@@ -10,8 +10,11 @@ import msgspec
 import pytest
 
 from services.commissions.domain.exchange_rates import ExchangeRate
+from services.commissions.domain.statement import Party
 from services.commissions.storage.rate_decision_store import AwaitedRate, find_awaited
+from services.commissions.storage.statement_store import find_cut, stream_lines
 from services.commissions.usecases.find_offer_versions import OfferVersions
+from services.commissions.usecases.find_waiting_rates import WaitingForRates, find_waiting_for_rates
 from services.commissions.usecases.recompute_ledger import recompute_ledger
 from services.commissions.usecases.record_rates import record_rates
 from services.commissions.usecases.release_commission import Released, StillHeld, release_commission
@@ -19,6 +22,7 @@ from services.commissions.usecases.verify_ledger import verify_ledger
 from shared.contracts.catalogue import CapV1, MoneyV1
 from shared.contracts.commissions import RateUsedV1
 from shared.contracts.conversions import ConversionChangedV1
+from shared.kernel.period import period_of
 from shared.runtime.database import Database
 from tests.conftest import TestPostgres
 from tests.factories.commissions import FLAT, conversion, euros, fresh_id, offer_version
@@ -87,6 +91,20 @@ async def prove(database: Database) -> None:
         await recompute_ledger(session, OfferVersions())
 
 
+async def statement_rates(database: Database, affiliate_id: int) -> list[RateUsedV1 | None]:
+    """Of each line of the affiliate's statement in EUR."""
+    async with database.transaction() as session:
+        cut = await find_cut(session, period_of(NOW), block_number=None)
+        assert cut is not None
+        party = Party(affiliate_id=affiliate_id)
+        return [line.rate async for line in stream_lines(session, party, currency="EUR", cut=cut)]
+
+
+async def waiting_for_rates(database: Database) -> WaitingForRates:
+    async with database.transaction() as session:
+        return await find_waiting_for_rates(session, days_max=7)
+
+
 def history(conversion_id: UUID, offer_id: int, day: date, affiliate_id: int) -> list[ConversionChangedV1]:
     """An order of 100.00 USD; half of it taken back three days later; approved; at last reversed."""
     common: dict[str, Any] = {
@@ -134,6 +152,8 @@ async def test_t18_a_rate_that_changes_between_conversion_and_approval_changes_n
         str(affiliate_id).encode(),
     )
     assert [msgspec.json.decode(str(text))["decisions"]["rate"] for (text,) in said] == [frozen] * 4
+    rates = await statement_rates(staff, affiliate_id)
+    assert rates == [RateUsedV1(base="USD", quote="EUR", rate="0.8", source="ecb", as_of=day.isoformat())] * 4
     await prove(worker_database)
 
 
@@ -190,7 +210,12 @@ async def test_a_missing_rate_holds_the_commission_and_posts_nothing_until_finan
     with pytest.raises(StillHeld):
         await release(staff, conversion_id)
 
+    before = await waiting_for_rates(staff)
     await quote(staff, day, "1.25")
+    now = await waiting_for_rates(staff)
+    assert (now.releasable, now.still_held.get("USD/EUR", 0)) == (
+        before.releasable + 1, before.still_held["USD/EUR"] - 1
+    )  # fmt: skip
     assert await status(worker_database, conversion_id) == ("held", "EUR", 0, 0)
     released = await release(staff, conversion_id)
 

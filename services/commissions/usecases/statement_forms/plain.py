@@ -10,7 +10,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
+
 from services.commissions.domain.statement import Party, Statement, StatementLine
+from shared.contracts.commissions import RateUsedV1
 from shared.kernel.money import Money
 
 CSV_CONTENT_TYPE: Final = "text/csv; charset=utf-8"
@@ -26,6 +29,7 @@ _LINE_COLUMNS: Final = (
     "conversion_id",
     "commission_id",
     "transaction_id",
+    "exchange_rate",
 )
 
 
@@ -107,6 +111,7 @@ def _line(statement: Statement, line: StatementLine) -> dict[str, Any]:
         "conversion_id": _id_text(line.conversion_id),
         "commission_id": _id_text(line.commission_id),
         "transaction_id": str(line.transaction_id),
+        "exchange_rate": _rate(line),
         "amounts": {name: _text(statement, minor) for name, minor in line.amounts_minor.items()},
         "amount": _text(statement, line.amount_minor),
     }
@@ -114,6 +119,7 @@ def _line(statement: Statement, line: StatementLine) -> dict[str, Any]:
 
 def _csv_line(statement: Statement, line: StatementLine, sections: Sequence[str]) -> bytes:
     fields = {name: value for name, value in _line(statement, line).items() if name in _LINE_COLUMNS}
+    fields["exchange_rate"] = None if line.rate is None else rate_line(line.rate)
     return _csv_row(statement, "line", fields, [line.amounts_minor[name] for name in sections])
 
 
@@ -148,6 +154,15 @@ def _row(texts: Sequence[str]) -> bytes:
 
 def _json(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def rate_line(rate: RateUsedV1) -> str:
+    """A frozen rate on one line: `1 USD = 0.8 EUR (ecb 2026-11-23)`."""
+    return f"1 {rate.base} = {rate.rate} {rate.quote} ({rate.source} {rate.as_of})"
+
+
+def _rate(line: StatementLine) -> dict[str, str] | None:
+    return None if line.rate is None else msgspec.to_builtins(line.rate)
 
 
 def _text(statement: Statement, amount_minor: int) -> str:
