@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import typer
 
-from deploy.cli import audit, backup, dead_letters, keyring, keys, parked, rates, topics
+from deploy.cli import audit, backup, bulk, dead_letters, keyring, keys, parked, rates, topics
 from deploy.cli.doctor import doctor
 from deploy.cli.metrics import metrics
 from deploy.cli.migrate import migrate
@@ -38,6 +38,7 @@ app.add_typer(keyring.app, name="keyring")
 app.add_typer(backup.app, name="backup")
 app.add_typer(rates.app, name="rates")
 app.command()(price)
+app.add_typer(bulk.app, name="conversions")
 app.command()(migrate)
 app.add_typer(topics.app, name="topics")
 app.command()(ps)
