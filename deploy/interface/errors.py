@@ -83,6 +83,8 @@ REFUSALS: Final[Mapping[str, Refusal]] = {
     "enrolment_intervals_exhausted": Refusal(409, "An enrolment opens at most 100 times."),
     "key_id_taken": Refusal(409, "The drawn key id exists; send the request again."),
     "key_not_current": Refusal(409, "This key was rotated or revoked already."),
+    "commission_still_held": Refusal(409, "What the commission was held for is missing still."),
+    "nothing_withheld": Refusal(409, "Nothing of the commission is withheld."),
     "transition_refused": Refusal(409, "A conversion that is reversed cannot take this."),
     "exchange_rate_differs": Refusal(409, "EUR/USD of 2026-11-23 is recorded otherwise; a correction has a reason."),
     "bulk_jobs_open": Refusal(409, "Too many jobs are not finished yet: wait for one of them."),

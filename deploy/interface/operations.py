@@ -141,6 +141,11 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "GET /v1/commissions/{commission_id}": _read("get_commission", "commission_not_found"),
     "GET /v1/commissions/{commission_id}/trail": _read("get_commission_trail", "commission_not_found"),
     "POST /v1/pricing/dry-run": _read("dry_run_price", "offer_version_not_found"),
+    "POST /v1/commissions/release": _write("release_commissions"),
+    "POST /v1/commissions/{commission_id}/release": _write(
+        "release_commission", "commission_not_found commission_still_held nothing_withheld"
+    ),
+    "GET /v1/offers/{offer_id}/caps": _read("list_cap_usages", "offer_not_found"),
     "POST /v1/exchange-rates": _write("record_exchange_rates", "exchange_rate_differs"),
     "POST /v1/affiliates/{affiliate_id}/exchanges": _write(
         "exchange_payable", "exchange_exceeds_payable exchange_rate_needed"
@@ -194,6 +199,7 @@ PARAMETER_TEXTS: Final[Mapping[str, str]] = {
     "payment_id": "The merchant's payment",
     "base": "The currency that one unit is of, ISO 4217",
     "block": "The number of a block: the ledger as it stood there",
+    "cap": "The name of a cap",
     "commission_id": "The commission",
     "country": "ISO 3166, of the account",
     "creative": "Which banner or text carries the link",
@@ -213,7 +219,7 @@ PARAMETER_TEXTS: Final[Mapping[str, str]] = {
     "offer_id": "The offer",
     "order_id": "The merchant's own order id, exactly",
     "outcome": "Only those that ended so: a receipt's number, `done` or `denied` in the audit log, or a bulk row's",
-    "period": "A UTC month, such as `2026-11`",
+    "period": "A UTC month, such as `2026-11`; of caps also a day, or `total`",
     "quote": "The currency that its worth is told in, ISO 4217",
     "receipt_id": "The receipt",
     "payout_run_id": "The run",

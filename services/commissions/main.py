@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from services.commissions.api import (
     balances,
+    caps,
     commissions,
     exchange_rates,
     exchanges,
@@ -19,6 +20,7 @@ from services.commissions.api import (
     payouts,
     prefunding,
     pricing,
+    releases,
     statements,
 )
 from services.commissions.api.desk import Desk
@@ -50,6 +52,8 @@ ROUTERS: Final = (
     payout_runs.router,
     payout_runs.settlement_router,
     payouts.router,
+    caps.router,
+    releases.router,
 )
 
 

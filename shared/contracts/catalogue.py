@@ -147,8 +147,8 @@ class CapV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A limit on what an offer version credits; what is over it is recorded as `over_cap`.
 
     scope: of the whole offer or of each affiliate. period: UTC day, UTC month, or for ever. Exactly one of amount
-    (commission and margin together, what the merchant pays) and count (conversions) is set. event: None for all.
-    name: unique in the offer; what versions of an offer call the same is one cap.
+    (commission and margin together, what the merchant pays) and count (conversions, each click of a bundle) is set.
+    event: None for all. name: unique in the offer; what versions of an offer call the same is one cap.
     """
 
     name: str

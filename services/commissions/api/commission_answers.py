@@ -7,6 +7,8 @@ from pydantic import BaseModel
 
 from services.commissions.api.price_answers import PriceAnswer, price_answer
 from services.commissions.api.term_view import term_view
+from services.commissions.domain.caps import CapKey
+from services.commissions.domain.commission import CommissionStatus
 from services.commissions.domain.pricing import Explanation
 from services.commissions.storage.commission_reader import StoredCommission, StoredPosting, StoredStep
 from services.commissions.usecases.read_commissions import Trail
@@ -15,10 +17,23 @@ from shared.runtime.http_app import MoneyAnswer
 from shared.runtime.principal import Principal
 
 
+class WithheldAnswer(BaseModel):
+    """What waits for finance, and why: `over_cap` (caps: whose) or `held`. amount: the affiliate's as it would stand.
+
+    amount, charge: null while the price is not known, such as without an exchange rate; charge not for affiliates.
+    """
+
+    reason: str
+    amount: MoneyAnswer | None
+    charge: MoneyAnswer | None
+    caps: list[str]
+
+
 class CommissionAnswer(BaseModel):
     """amount: the affiliate's. margin, charge (both: what the merchant owes), order_id: not for affiliates.
 
-    subs, aff_click_id: not for merchants. status: `accrued`, `approved` (not due yet), `payable`, `paid`, `reversed`.
+    subs, aff_click_id: not for merchants. status: `accrued`, `approved` (not due yet), `payable`, `paid`, `reversed`;
+    `over_cap`, `held`: nothing is posted until finance releases it. withheld: null where nothing waits.
     """
 
     id: str
@@ -41,6 +56,7 @@ class CommissionAnswer(BaseModel):
     click_id: str | None
     subs: dict[str, str] | None
     aff_click_id: str | None
+    withheld: WithheldAnswer | None
 
 
 class CommissionVersionAnswer(BaseModel):
@@ -48,9 +64,11 @@ class CommissionVersionAnswer(BaseModel):
 
     price: what the version is worth under the term and why, computed again from its stored inputs; null where it
     credits nobody. It differs from amount_after while the commission is held or over its cap.
+    release_number: from 1 where finance released, after that version, what was withheld; then change is `released`.
     """
 
     version: int
+    release_number: int
     change: str
     conversion_status: str
     reason_code: str | None
@@ -119,6 +137,17 @@ def commission_answer(found: StoredCommission, caller: Principal, now: datetime)
         click_id=found.click_id,
         subs=None if for_merchant else dict(found.subs),
         aff_click_id=None if for_merchant else found.aff_click_id,
+        withheld=_withheld(found, for_affiliate=for_affiliate) if found.is_withheld else None,
+    )
+
+
+def _withheld(found: StoredCommission, *, for_affiliate: bool) -> WithheldAnswer:
+    target = found.target
+    return WithheldAnswer(
+        reason="held" if found.status is CommissionStatus.HELD else "over_cap",
+        amount=None if target is None else MoneyAnswer.of(target.commission),
+        charge=None if target is None or for_affiliate else MoneyAnswer.of(target.commission + target.margin),
+        caps=[CapKey.of(grant.key).name for grant in found.grants if not grant.is_granted],
     )
 
 
@@ -149,6 +178,7 @@ def _version(
 
     return CommissionVersionAnswer(
         version=step.version,
+        release_number=step.n,
         change=step.change,
         conversion_status=step.status,
         reason_code=step.reason_code,

@@ -36,7 +36,7 @@ from shared.runtime.principal import own_or_asked
 from shared.runtime.problem import Problem, not_found
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["commissions"])
-Status = Literal["accrued", "approved", "payable", "paid", "reversed"]
+Status = Literal["accrued", "approved", "payable", "paid", "reversed", "over_cap", "held"]
 
 
 @router.get("/commissions")

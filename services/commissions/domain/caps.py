@@ -83,17 +83,23 @@ def read_cap(cap: CapV1) -> Cap:
 
 
 def first_grants(
-    asked: Sequence[tuple[Cap, CapKey]], charge: Money, used: Mapping[str, int], *, is_released: bool = False
+    asked: Sequence[tuple[Cap, CapKey]],
+    charge: Money,
+    used: Mapping[str, int],
+    *,
+    quantity: int = 1,
+    is_released: bool = False,
 ) -> list[GrantV1]:
     """What the caps say to a conversion that asks for the first time: all of them grant, or nothing is reserved.
 
-    used: reserved so far, by key. A cap in another currency than the charge's cannot count it, and refuses.
-    is_released: finance lets it through; what does not fit is counted as released, beside the cap.
+    used: reserved so far, by key. quantity: what a count counts it as, each click of a bundle. A cap in another
+    currency than the charge's cannot count it, and refuses. is_released: finance lets it through; what does not fit is
+    counted as released, beside the cap.
     """
-    refusing = {str(key) for cap, key in asked if not _fits(cap, charge, used.get(str(key), 0))}
+    refusing = {str(key) for cap, key in asked if not _fits(cap, charge, quantity, used.get(str(key), 0))}
     if refusing and not is_released:
         return [GrantV1(key=str(key), is_granted=str(key) not in refusing) for _, key in asked]
-    return [_granted(cap, key, charge, is_released=bool(refusing)) for cap, key in asked]
+    return [_granted(cap, key, charge, quantity, is_released=bool(refusing)) for cap, key in asked]
 
 
 def next_grants(
@@ -143,16 +149,16 @@ def reserved_by(grant: GrantV1) -> int:
     return grant.amount.amount_minor if grant.amount is not None else grant.count or 0
 
 
-def _fits(cap: Cap, charge: Money, used: int) -> bool:
+def _fits(cap: Cap, charge: Money, quantity: int, used: int) -> bool:
     if isinstance(cap.limit, Money):
         return charge.currency == cap.limit.currency and used + charge.amount_minor <= cap.limit.amount_minor
-    return used + 1 <= cap.limit
+    return used + quantity <= cap.limit
 
 
-def _granted(cap: Cap, key: CapKey, charge: Money, *, is_released: bool) -> GrantV1:
+def _granted(cap: Cap, key: CapKey, charge: Money, quantity: int, *, is_released: bool) -> GrantV1:
     if isinstance(cap.limit, Money):
         return GrantV1(key=str(key), is_granted=True, amount=_money(charge), is_released=is_released)
-    return GrantV1(key=str(key), is_granted=True, count=1, is_released=is_released)
+    return GrantV1(key=str(key), is_granted=True, count=quantity, is_released=is_released)
 
 
 def _money(money: Money) -> MoneyV1:

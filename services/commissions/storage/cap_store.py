@@ -23,6 +23,29 @@ class CapRow:
     merchant_id: int
 
 
+@dataclass(frozen=True, slots=True)
+class CapFilter:
+    """Which usages of an offer. after: the key of the last one shown."""
+
+    offer_id: int
+    affiliate_id: int | None = None
+    name: str | None = None
+    period: str | None = None
+    after: str = ""
+
+
+async def list_usages(session: Session, wanted: CapFilter, *, limit: int) -> list[tuple[CapKey, CapUsage]]:
+    """At most `limit`, by key."""
+    connection = await session.connection()
+    result = await connection.exec_driver_sql(
+        "SELECT key, reserved, released FROM cap_usage WHERE offer_id = $1"
+        " AND ($2::int IS NULL OR affiliate_id = $2) AND ($3::text IS NULL OR name = $3)"
+        " AND ($4::text IS NULL OR period = $4) AND key > $5 ORDER BY key LIMIT $6",
+        (wanted.offer_id, wanted.affiliate_id, wanted.name, wanted.period, wanted.after, limit),
+    )
+    return [(CapKey.of(row.key), CapUsage(row.reserved, row.released)) for row in result]
+
+
 async def lock_caps(session: Session, rows: Sequence[CapRow], keys: Sequence[str]) -> dict[str, CapUsage]:
     """Lock what `rows` and `keys` (of rows that exist) name, made if need be, and give what each holds. In key order.
 

@@ -8,7 +8,10 @@ from uuid import UUID
 
 import orjson
 
-from services.commissions.domain.commission import CommissionStatus
+from services.commissions.domain.commission import WITHHELD, CommissionStatus
+from services.commissions.domain.terms import Price
+from services.commissions.storage.commission_store import read_grants, read_target
+from shared.contracts.commissions import GrantV1
 from shared.kernel.money import Money
 from shared.runtime.database import Session
 
@@ -23,7 +26,8 @@ _COLUMNS: Final = (
     "commission_id, conversion_id, affiliate_id, merchant_id, offer_id, offer_version, conversion_event, status,"
     " term::text AS term, net_minor, net_currency, currency, commission_minor, margin_minor, payable_at, click_id,"
     " order_id, subs::text AS subs, aff_click_id, recorded_at, changed_at,"
-    f" status = 'approved' AND coalesce({_PAID}, false) AS is_paid"
+    f" status = 'approved' AND coalesce({_PAID}, false) AS is_paid,"
+    " grants::text AS grants, target_commission_minor, target_margin_minor"
 )
 _LIST: Final = f"""
     SELECT {_COLUMNS} FROM commission
@@ -44,7 +48,7 @@ _LIST: Final = f"""
 class CommissionFilter:
     """Which commissions. Half-open `[from_at, to_at)` on recorded_at. before: (recorded_at, id) of the last one shown.
 
-    status: `accrued`, `approved` (not payable yet), `payable`, `paid` or `reversed`.
+    status: `accrued`, `approved` (not payable yet), `payable`, `paid`, `reversed`, `over_cap` or `held`.
     """
 
     merchant_id: int | None = None
@@ -58,7 +62,10 @@ class CommissionFilter:
 
 @dataclass(frozen=True, slots=True)
 class StoredCommission:
-    """A commission as it stands. term: the contract's record of what prices it."""
+    """A commission as it stands. term: the contract's record of what prices it.
+
+    target: the price that is withheld, None where nothing is, or where it is not known.
+    """
 
     commission_id: UUID
     conversion_id: UUID
@@ -80,6 +87,13 @@ class StoredCommission:
     recorded_at: datetime
     changed_at: datetime
     is_paid: bool = False
+    grants: Sequence[GrantV1] = ()
+    target: Price | None = None
+
+    @property
+    def is_withheld(self) -> bool:
+        """Whether something of it waits for finance."""
+        return self.status in WITHHELD or self.target is not None
 
     def status_at(self, now: datetime) -> str:
         """`paid`, or `payable` for what is approved and whose payable_at has passed; the stored status otherwise."""
@@ -95,6 +109,7 @@ class StoredStep:
     """One applied version, with amounts before and after. net: None where the conversion has no amount.
 
     payload: the event's bytes; decisions: JSON text. Both are its inputs.
+    n: from 1 for a release after the version.
     """
 
     version: int
@@ -111,6 +126,7 @@ class StoredStep:
     occurred_at: datetime
     payload: bytes
     decisions: str
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +186,8 @@ async def find_steps(session: Session, conversion_id: UUID) -> list[StoredStep]:
     result = await connection.exec_driver_sql(
         "SELECT version, change, status, reason_code, net_before_minor, net_after_minor, commission_before_minor,"
         " commission_after_minor, margin_before_minor, margin_after_minor, transaction_ids, occurred_at,"
-        " payload, decisions::text"
-        " FROM commission_step WHERE conversion_id = $1 ORDER BY version",
+        " payload, decisions::text, n"
+        " FROM commission_step WHERE conversion_id = $1 ORDER BY version, n",
         (conversion_id,),
     )
     return [StoredStep(*cast(Sequence[Any], row)) for row in result]
@@ -229,4 +245,6 @@ def _commission(row: Any) -> StoredCommission:
         recorded_at=row.recorded_at,
         changed_at=row.changed_at,
         is_paid=row.is_paid,
+        grants=read_grants(row.grants),
+        target=read_target(row),
     )

@@ -206,14 +206,20 @@ async def find_standings(session: Session, conversion_ids: Sequence[UUID]) -> di
             net=None if row.net_minor is None else Money(row.net_minor, row.net_currency),
             payable_at=row.payable_at,
             accrual_id=row.accrual_id,
-            grants=() if row.grants is None else _GRANTS.decode(row.grants),
-            target=_target(row),
+            grants=read_grants(row.grants),
+            target=read_target(row),
         )
         for row in result
     }
 
 
-def _target(row: Any) -> Price | None:
+def read_grants(stored: str | None) -> tuple[GrantV1, ...]:
+    """The column `grants`."""
+    return () if stored is None else _GRANTS.decode(stored)
+
+
+def read_target(row: Any) -> Price | None:
+    """The withheld price of a row, in its currency."""
     if row.target_commission_minor is None:
         return None
     return Price(Money(row.target_commission_minor, row.currency), Money(row.target_margin_minor, row.currency))

@@ -124,10 +124,10 @@ def _by_conversion(versions: Iterable[ConversionVersion]) -> dict[UUID, dict[int
     return dict(sorted(found.items(), key=_recorded_first))
 
 
-def _recorded_first(candidate: tuple[UUID, dict[int, ConversionVersion]]) -> tuple[datetime, UUID]:
+def _recorded_first(candidate: tuple[UUID, dict[int, ConversionVersion]]) -> tuple[datetime, int]:
     """First recorded, first granted: also within a batch, whose conversions are locked in the order of their ids."""
     conversion_id, versions = candidate
-    return versions[min(versions)].event.occurred_at, conversion_id
+    return versions[min(versions)].event.occurred_at, conversion_id.int
 
 
 def _apply_in_order(

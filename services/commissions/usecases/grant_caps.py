@@ -69,7 +69,7 @@ class CapGrants:
         if standing.status in WITHHELD:
             caps = {cap.name: cap for cap in version.caps}
             asked = [(caps[key.name], key) for grant in standing.grants if (key := CapKey.of(grant.key)).name in caps]
-            grants = first_grants(asked, charge, self._used(), is_released=is_asked)
+            grants = first_grants(asked, charge, self._used(), quantity=version.quantity, is_released=is_asked)
         else:
             grants = next_grants(standing.grants, version.caps, charge, self._used(), is_released=True)
         return msgspec.structs.replace(decisions, grants=grants) if grants else decisions
@@ -101,7 +101,8 @@ class CapGrants:
             if decisions.held is not None:
                 return [GrantV1(key=str(key), is_granted=True) for _, key in asked]
             price = target_price(version, decisions)
-            return first_grants(asked, price.commission + price.margin, self._used())
+            charge = price.commission + price.margin
+            return first_grants(asked, charge, self._used(), quantity=version.quantity)
         if standing.status in WITHHELD or standing.status is CommissionStatus.REVERSED:
             return []
         price = target_price(version, decisions)

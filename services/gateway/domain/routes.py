@@ -192,6 +192,13 @@ ROUTES: Final[tuple[Route, ...]] = (
         "GET /v1/commissions/{commission_id}/trail",
     ),
     *_keyed("commissions", ADMIN | MERCHANT | FINANCE, "POST /v1/pricing/dry-run"),
+    *_keyed(
+        "commissions",
+        ADMIN | FINANCE,
+        "POST /v1/commissions/release",
+        "POST /v1/commissions/{commission_id}/release",
+    ),
+    *_keyed("commissions", ADMIN | MERCHANT | FINANCE, "GET /v1/offers/{offer_id}/caps"),
     *_keyed("commissions", EVERYONE, "GET /v1/balance"),
     *_keyed(
         "commissions",

@@ -78,6 +78,9 @@ class World:
             },
             "add_affiliate_to_group": {"affiliate_id": self.new_affiliate_id},
             "remove_affiliate_from_group": {"affiliate_id": self.new_member_id},
+            "release_commission": {"commission_id": lambda: self.new_over_cap()[1]},
+            "release_commissions": {"offer_id": lambda: self.new_over_cap()[0]},
+            "list_cap_usages": {"offer_id": lambda: self.over_cap[0]},
             "report_conversions": {"order_id": new_order_id, "click_id": self.new_click},
         }
         return special.get(operation, {})
@@ -148,6 +151,11 @@ class World:
         return PayoutWorld(self.network, self.merchant)
 
     @cached_property
+    def over_cap(self) -> tuple[int, str]:
+        """An offer and a commission that its cap has refused, and that stays so."""
+        return self.new_over_cap()
+
+    @cached_property
     def enrolment_id(self) -> int:
         """The affiliate's own enrolment."""
         return int(self.affiliate.api.get("/v1/enrolments", limit=1).body["items"][0]["id"])
@@ -201,6 +209,22 @@ class World:
         assert answer.status == 201, answer.text
         reported: dict[str, Any] = answer.body
         return reported
+
+    def new_over_cap(self) -> tuple[int, str]:
+        """A fresh offer whose cap takes one sale a month, and the commission of a second one."""
+        cap = {"name": "monthly", "scope": "offer", "period": "month", "count": 1}
+        offer_id = self.network.offer(self.merchant, caps=[cap])
+        path = urlsplit(self.network.enrol(offer_id, self.affiliate)).path
+        for _ in range(2):
+            click = self.clients[""].send("GET", f"{path}?format=json", headers={"User-Agent": BROWSER})
+            self._report(new_order_id(), str(click.body["click_id"]))
+
+        def find() -> str:
+            items = self.network.finance.get("/v1/commissions", offer_id=offer_id, status="over_cap").body["items"]
+            return str(items[0]["id"]) if items else ""
+
+        wait_until(lambda: find() != "", SETTLE_SECONDS, "the cap has refused the second sale")
+        return offer_id, find()
 
     def new_merchant_id(self) -> int:
         """A fresh merchant."""

@@ -13,6 +13,7 @@ from services.commissions.usecases.post_acts import post_acts
 from services.gateway.domain.routes import ROUTES, Route
 from shared.runtime.database import Database
 from tests.conftest import TestPostgres
+from tests.factories.caps import over_cap
 from tests.factories.commissions import fresh_id, tell_of_merchant
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.exchange_rates import fresh_month
@@ -153,6 +154,17 @@ async def _settlement(stage: Stage) -> Asked:
     return Asked(f"{RUNS}/{run_id}/settlements", settlement_body([(*line, "settled") for line in paid]))
 
 
+async def _release(stage: Stage) -> Asked:
+    _, commission_id = await over_cap(stage.worker)
+    return Asked(f"/v1/commissions/{commission_id}/release", {"reason_code": "goodwill"})
+
+
+async def _releases(stage: Stage) -> Asked:
+    offer_id, _ = await over_cap(stage.worker)
+    body = {"status": "over_cap", "offer_id": offer_id, "reason_code": "goodwill"}
+    return Asked("/v1/commissions/release", body)
+
+
 RECIPES: dict[str, Recipe] = {
     "POST /v1/affiliates/{affiliate_id}/exchanges": _exchange,
     "POST /v1/fx-revaluations": _revaluation,
@@ -161,6 +173,8 @@ RECIPES: dict[str, Recipe] = {
     "POST /v1/payout-runs/{payout_run_id}/export": _step("export", "approve"),
     "POST /v1/payout-runs/{payout_run_id}/cancel": _step("cancel"),
     "POST /v1/payout-runs/{payout_run_id}/settlements": _settlement,
+    "POST /v1/commissions/release": _releases,
+    "POST /v1/commissions/{commission_id}/release": _release,
     "POST /v1/exchange-rates": _rates,
     "POST /v1/merchant-payments": _payment,
     "POST /v1/merchant-payments/{payment_id}/take-back": _payment_back,

@@ -17,7 +17,7 @@ from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.find_waiting_rates import WaitingForRates, find_waiting_for_rates
 from services.commissions.usecases.recompute_ledger import recompute_ledger
 from services.commissions.usecases.record_rates import record_rates
-from services.commissions.usecases.release_commission import Released, StillHeld, release_commission
+from services.commissions.usecases.release_commissions import Released, StillHeld, release_commission
 from services.commissions.usecases.verify_ledger import verify_ledger
 from shared.contracts.catalogue import CapV1, MoneyV1
 from shared.contracts.commissions import RateUsedV1

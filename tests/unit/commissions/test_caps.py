@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from services.commissions.domain.caps import Cap, CapKey, read_cap
+from services.commissions.domain.caps import Cap, CapKey, first_grants, read_cap
 from services.commissions.domain.commission import CommissionStatus, Standing, TransitionRefused, commission_id_of
 from services.commissions.domain.postings import CreditVersion, Release, apply_release, apply_version, is_withheld
 from services.commissions.domain.terms import PercentageTerm, PricingImpossible
@@ -183,6 +183,17 @@ def test_a_cap_limits_exactly_one_thing(both: bool) -> None:
 
     with pytest.raises(PricingImpossible):
         read_cap(CapV1(name="x", scope="offer", period="total", amount=amount, count=count))
+
+
+def test_a_bundle_counts_each_of_its_clicks_and_is_granted_whole() -> None:
+    cap = Cap("clicks", "offer", "total", 10)
+    asked = [(cap, cap.key(9, 3, START))]
+
+    (fits,) = first_grants(asked, Money(0, "EUR"), {str(asked[0][1]): 3}, quantity=7)
+    (too_many,) = first_grants(asked, Money(0, "EUR"), {str(asked[0][1]): 3}, quantity=8)
+
+    assert (fits.is_granted, fits.count) == (True, 7)
+    assert (too_many.is_granted, too_many.count) == (False, None)
 
 
 def test_what_waits_for_nobody_cannot_be_released() -> None:
