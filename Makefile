@@ -2,7 +2,7 @@
 .POSIX:
 .SUFFIXES:
 .DEFAULT_GOAL := help
-.PHONY: help run stop clean demo verify test lint types lock install k8s metrics-page dashboards interface client \
+.PHONY: help run stop clean demo month verify test lint types lock install k8s metrics-page dashboards interface client \
 	test-unit test-integration test-simulation test-e2e scorecard
 MAKEFLAGS += --no-print-directory
 
@@ -29,6 +29,9 @@ clean: install ## Delete the local network: databases, event log, keys, logs
 
 demo: install ## Send real-looking traffic, recompute every statement, compare to the cent
 	@exec $(PYTHON) -m deploy.local.main with -- $(PYTHON) -m tests.demo
+
+month: install ## A month of a network on its own clock: run, reverse, pay, state, verify (MONTH_CONVERSIONS=200000)
+	@exec $(PYTHON) -m tests.month
 
 verify: install ## Prove the running network's ledger (chain, balances, prices from their inputs) and its audit chains
 	@$(PYTHON) -m deploy.local.main verify
