@@ -17,6 +17,7 @@ from services.commissions.storage.idempotency_store import KeptAnswer, find_kept
 from shared.runtime.audit import Act, record_act
 from shared.runtime.audit_requests import author_of
 from shared.runtime.database import Session
+from shared.runtime.failpoint import failpoint
 from shared.runtime.idempotency_key import REPLAYED_HEADER, idempotency_key, in_progress, key_reused
 from shared.runtime.principal import Principal
 
@@ -57,6 +58,7 @@ async def perform_once(
                 KeptAnswer(owner, key, caller.merchant_id, caller.affiliate_id, asked_hash, status, answer, now),
             )
         await record_act(session, author_of(request, caller), done.act, now=now)
+    failpoint("commissions.written_before_answer")
     return _response(answer, status)
 
 
