@@ -4,15 +4,29 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import pytest_asyncio
 
-from shared.contracts.catalogue import ConditionV1, OverrideV1, RateV1, ReferralV1, RuleV1, TermV1
+from shared.contracts.catalogue import (
+    ConditionV1,
+    OfferChangedV1,
+    OverrideV1,
+    RateV1,
+    ReferralV1,
+    RuleV1,
+    TermV1,
+    offer_key,
+)
+from shared.contracts.events import encode_event
+from shared.contracts.topics import CATALOGUE
+from shared.runtime.consumer import Received
 from shared.runtime.database import Database
 from shared.runtime.principal import Role
+from shared.runtime.projection import apply_projection
 from tests.conftest import TestPostgres
-from tests.factories.commissions import FLAT, fresh_id, offer_version
+from tests.factories.commissions import FLAT, START, fresh_id, offer_version
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.ledger import Desk, query
 
@@ -145,7 +159,23 @@ async def test_it_writes_nothing(scene: Scene, worker_database: Database) -> Non
     assert await query(worker_database, counted) == before
 
 
-async def test_the_current_version_is_taken_where_none_is_named(scene: Scene) -> None:
-    answer = await scene.price(version=None, offer_id=fresh_id())
+async def test_the_current_version_is_taken_where_none_is_named(scene: Scene, worker_database: Database) -> None:
+    better = TermV1(event="sale", kind="percentage", rate_percent="11")
+    await scene.desk.publish(offer_version(scene.offer_id, 2, terms=[better]))
+    offer = OfferChangedV1(
+        event_id=uuid4(),
+        occurred_at=START,
+        offer_id=scene.offer_id,
+        merchant_id=7,
+        name="Offer",
+        status="active",
+        current_version=2,
+    )
+    async with worker_database.transaction() as session:
+        key = offer_key(scene.offer_id).encode()
+        await apply_projection(session, [Received(CATALOGUE, 0, 0, key, encode_event(offer))])
 
-    assert (answer["status"], answer["code"]) == (404, "offer_version_not_found")
+    current, unknown = await scene.price(version=None), await scene.price(version=None, offer_id=fresh_id())
+
+    assert (current["version"], current["price"]["amount"]["amount"]) == (2, "11.00")
+    assert (unknown["status"], unknown["code"]) == (404, "offer_version_not_found")
