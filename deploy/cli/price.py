@@ -11,6 +11,7 @@ from services.commissions.api.price_answers import ExactAnswer, PricePartAnswer
 from services.commissions.api.pricing import TrialAnswer, TrialBody, read_trial, trial_answer
 from services.commissions.usecases.price_trial import price_trial
 from shared.kernel.errors import TributaryError
+from shared.runtime.clock import SystemClock
 
 Amount = Annotated[str | None, typer.Option(metavar="DECIMAL", help="In --currency.")]
 Text = Annotated[str | None, typer.Option()]
@@ -82,7 +83,7 @@ class _Money:
 async def _price(body: TrialBody) -> TrialAnswer:
     trial = read_trial(body)
     async with database_as("commissions", "staff") as database, database.transaction() as session:
-        return trial_answer(body, await price_trial(session, trial), "admin")
+        return trial_answer(body, await price_trial(session, trial, today=SystemClock().now().date()), "admin")
 
 
 def _pair(text: str) -> tuple[str, str]:

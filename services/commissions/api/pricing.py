@@ -103,7 +103,7 @@ async def dry_run_price(request: Request, caller: Pricer, body: TrialBody) -> Tr
     trial = read_trial(body)
     try:
         async with desk.reading(caller) as session:
-            found = await price_trial(session, trial, merchant_id=caller.merchant_id)
+            found = await price_trial(session, trial, today=desk.clock.now().date(), merchant_id=caller.merchant_id)
     except OfferVersionUnknown:
         raise not_found("offer_version_not_found", "There is no such offer version here.") from None
     except PricingImpossible as refused:

@@ -1,6 +1,7 @@
 """Price a conversion that never happened, under a published offer version: nothing is written."""
 
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -63,8 +64,10 @@ class TrialPrice:
     exceeds_order: bool
 
 
-async def price_trial(session: Session, trial: Trial, *, merchant_id: int | None = None) -> TrialPrice:
+async def price_trial(session: Session, trial: Trial, *, today: date, merchant_id: int | None = None) -> TrialPrice:
     """Price `trial`, of that merchant's offers only if one is given. Reads the catalogue and writes nothing.
+
+    today: the day that a tried exchange rate is shown with.
 
     Raises OfferVersionUnknown; InvalidValue where the version does not price the event, or a rate is missing;
     PricingImpossible where the conversion would become a dead letter.
@@ -78,7 +81,7 @@ async def price_trial(session: Session, trial: Trial, *, merchant_id: int | None
     tiers = general(priced.term).tiers
     if tiers is not None and any(level >= len(tiers.tiers) for level, _ in trial.given.levels):
         raise InvalidValue("tier", "tier_unknown", "must be a level that the term has, from 0")
-    given = replace(trial.given, exchange=_exchange(published, trial))
+    given = replace(trial.given, exchange=_exchange(published, trial, today))
     found = explain(priced.term, trial.order, given)
     referral = read_referral(priced.source)
     extra = None if referral is None else referral_of(referral, found)
@@ -104,13 +107,14 @@ async def _current_version(session: Session, offer_id: int) -> int:
     return event.current_version
 
 
-def _exchange(published: OfferVersionPublishedV1, trial: Trial) -> Exchange | None:
+def _exchange(published: OfferVersionPublishedV1, trial: Trial, today: date) -> Exchange | None:
     net, pays_in = trial.order.net, published.pays_in
     if pays_in is None or net is None or net.currency == pays_in:
         return None
     if trial.rate is None:
         raise InvalidValue("exchange_rate", "missing", "is required: the offer pays in another currency")
-    return exchange_of(RateUsedV1(base=net.currency, quote=pays_in, rate=f"{trial.rate:f}", source=SOURCE, as_of=""))
+    rate, as_of = f"{trial.rate:f}", today.isoformat()
+    return exchange_of(RateUsedV1(base=net.currency, quote=pays_in, rate=rate, source=SOURCE, as_of=as_of))
 
 
 def _exceeds(found: Explanation, extra: Money | None, order: Order) -> bool:
