@@ -152,6 +152,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "POST /v1/fx-revaluations": _write("revalue_positions", "period_open revaluation_done exchange_rate_needed"),
     "GET /v1/exchange-rates": _read("get_exchange_rate", "exchange_rate_missing"),
+    "POST /v1/bonuses": _write("grant_bonus", "affiliate_not_found merchant_not_found"),
     "POST /v1/merchant-payments": _write("record_merchant_payment", "merchant_not_found payment_known"),
     "POST /v1/merchant-payments/{payment_id}/take-back": _write(
         "take_back_merchant_payment", "payment_not_found payment_taken_back"

@@ -185,6 +185,7 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             "none": "merchant_id currency low_balance_minor pauses_at_zero state available_minor block_number version"
             " changed_at",
         },
+        "month_end": {"none": "period settled_at"},
         "finance_act": {"none": "act_id kind inputs actor occurred_at reason_code transaction_ids"},
         "idempotency_key": {
             "copy": "answer",

@@ -13,6 +13,7 @@ from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.count_waiting import count_waiting
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.record_payment import apply_prepaid
+from services.commissions.usecases.settle_month import settle_month
 from services.commissions.usecases.watch_ledger import LedgerWatch
 from services.commissions.usecases.watch_prefunding import watch_prefunding
 from shared.contracts.topics import CATALOGUE, CONVERSIONS
@@ -68,6 +69,7 @@ class Worker:
     waiting: Sweep
     ledger: Sweep
     prefunding: Sweep
+    month_end: Sweep
     retention: Sweep
     database: Database
 
@@ -120,6 +122,7 @@ def build_worker(settings: CommissionsSettings) -> Worker:
         ),
         waiting=Sweep("waiting", _count_waiting, database=database, clock=clock, every_seconds=WAITING_COUNT_SECONDS),
         ledger=Sweep("ledger", LedgerWatch().step, database=database, clock=clock, every_seconds=LEDGER_LOOK_SECONDS),
+        month_end=Sweep("month_end", settle_month, database=database, clock=clock, every_seconds=PERIOD_CLOSE_SECONDS),
         prefunding=Sweep(
             "prefunding",
             watch_prefunding,

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from services.commissions.api import (
     balances,
+    bonuses,
     caps,
     commissions,
     exchange_rates,
@@ -41,6 +42,7 @@ ROUTERS: Final = (
     commissions.router,
     pricing.router,
     balances.router,
+    bonuses.router,
     statements.router,
     ledger.router,
     exchange_rates.router,

@@ -26,6 +26,7 @@ def main() -> None:
         "waiting": worker.waiting,
         "ledger": worker.ledger,
         "prefunding": worker.prefunding,
+        "month_end": worker.month_end,
         "retention": worker.retention,
     }
     health.add_check("relay", worker.relay.health)
@@ -36,6 +37,7 @@ def main() -> None:
         "waiting": worker.waiting,
         "ledger": worker.ledger,
         "prefunding": worker.prefunding,
+        "month_end": worker.month_end,
         "retention": worker.retention,
     }
     for name, sweep in sweeps.items():

@@ -10,7 +10,9 @@ import aiohttp
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
-AT_ONCE = 32
+AT_ONCE = 16
+LATER = frozenset({429, 503})
+TRIES_MAX = 60
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0"
 
 
@@ -32,14 +34,19 @@ class Caller:
         if self.key:
             headers["Authorization"] = f"Bearer {self.key}"
         parameters = {name: str(value) for name, value in query.items()}
-        async with self.session.request(
-            method, f"{self.public_url}{path}", json=body, params=parameters, headers=headers
-        ) as answer:
-            if answer.status >= 400:
-                raise MonthFailed(f"{method} {path}: {answer.status} {(await answer.text())[:500]}")
-            if answer.content_type == "application/json":
-                return await answer.json()
-            return await answer.read()
+        for _ in range(TRIES_MAX):
+            async with self.session.request(
+                method, f"{self.public_url}{path}", json=body, params=parameters, headers=headers
+            ) as answer:
+                if answer.status in LATER:  # nothing was taken: the same again is the same order
+                    await asyncio.sleep(float(answer.headers.get("Retry-After", "1")))
+                    continue
+                if answer.status >= 400:
+                    raise MonthFailed(f"{method} {path}: {answer.status} {(await answer.text())[:500]}")
+                if answer.content_type == "application/json":
+                    return await answer.json()
+                return await answer.read()
+        raise MonthFailed(f"{method} {path}: turned away {TRIES_MAX} times")
 
     async def post(self, path: str, body: Any = None, **query: Any) -> Any:
         """A POST."""

@@ -57,6 +57,8 @@ class TransactionKind(StrEnum):
     PAYOUT = "payout"
     PAYOUT_RETURN = "payout_return"
     SETTLEMENT = "settlement"
+    TRUE_UP = "true_up"
+    REFERRAL = "referral"
 
 
 CONVERSION_KINDS: Final = ("accrual", "approval", "adjustment", "reversal")

@@ -41,7 +41,7 @@ _TITLES: Final[Mapping[str, str]] = MappingProxyType(
         "revaluation": "Currency revaluation",
         "vat": "VAT",
         "merchant_payment": "Payment received",
-        "prepaid_use": "Settled from prepayment",
+        "prepaid_application": "Settled from prepayment",
         "settlement": "Settlement",
         "payout": "Payout",
         "payout_return": "Returned payout",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from services.commissions.domain.acts.finance_act import FinanceAct
 from services.commissions.domain.prefunding import Prefunding
 from services.commissions.storage.prefunding_store import MerchantPayment
 from shared.runtime.audit import Act, state_hash
@@ -11,6 +12,11 @@ from shared.runtime.audit import Act, state_hash
 def merchant_payment_act(payment: MerchantPayment) -> Act:
     """A merchant's payment was recorded, or taken back."""
     return Act("merchant_payment", str(payment.payment_id), None, state_hash(_payment_state(payment)))
+
+
+def bonus_act(act: FinanceAct) -> Act:
+    """A bonus was granted."""
+    return Act("finance_act", str(act.act_id), None, state_hash({**act.inputs, "reason_code": act.reason_code}))
 
 
 def prefunding_act(before: Prefunding | None, after: Prefunding) -> Act:

@@ -210,6 +210,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *_keyed(
         "commissions",
         ADMIN | FINANCE,
+        "POST /v1/bonuses",
         "POST /v1/merchant-payments",
         "POST /v1/merchant-payments/{payment_id}/take-back",
     ),

@@ -124,6 +124,12 @@ async def _payment_back(stage: Stage) -> Asked:
     return Asked(f"{payment.path}/{made.json()['payment_id']}/take-back", {"reason_code": "returned_by_bank"})
 
 
+async def _bonus(stage: Stage) -> Asked:
+    amount = {"amount": "50.00", "currency": "EUR"}
+    bonus = {"affiliate_id": await stage.affiliate(), "amount": amount, "reason_code": "goal_reached"}
+    return Asked("/v1/bonuses", bonus)
+
+
 async def _prefunding(stage: Stage) -> Asked:
     merchant_id = fresh_id()
     await tell_of_merchant(stage.worker, merchant_id)
@@ -179,6 +185,7 @@ RECIPES: dict[str, Recipe] = {
     "POST /v1/merchant-payments": _payment,
     "POST /v1/merchant-payments/{payment_id}/take-back": _payment_back,
     "PUT /v1/prefunding": _prefunding,
+    "POST /v1/bonuses": _bonus,
     "PUT /v1/payout-settings": _settings,
     "POST /v1/payout-settings/{affiliate_id}/confirm": _confirmation,
     "POST /v1/payout-stops": _stop,

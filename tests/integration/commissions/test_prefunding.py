@@ -20,6 +20,7 @@ from tests.conftest import TestPostgres
 from tests.factories.commissions import conversion, euros, fresh_id, offer_version, tell_of_merchant
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.ledger import Desk, FixedClock, query
+from tests.factories.payouts import tell_of_affiliate
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
@@ -207,3 +208,40 @@ async def test_a_closing_month_settles_what_was_charged_from_what_is_prepaid(sce
         async with scene.database.transaction() as session:
             await apply_prepaid(session, now=NOW)
         assert await scene.balance() == expected
+
+
+async def test_a_bonus_is_charged_to_its_merchant_or_paid_by_the_network(scene: Scene) -> None:
+    affiliate_id = fresh_id()
+    await tell_of_affiliate(scene.database, affiliate_id)
+    bonus = {
+        "affiliate_id": affiliate_id,
+        "merchant_id": scene.merchant_id,
+        "amount": {"amount": "50.00", "currency": "EUR"},
+        "reason_code": "goal_reached",
+        "hold_days": 14,
+    }
+
+    granted = await scene.reader.send("POST", "/v1/bonuses", body=bonus, idempotency_key="goal-1")
+    again = await scene.reader.send("POST", "/v1/bonuses", body=bonus, idempotency_key="goal-1")
+    own = await scene.reader.send("POST", "/v1/bonuses", body={**bonus, "merchant_id": None, "hold_days": 0})
+
+    assert granted.status_code == 201, granted.text
+    assert again.json() == granted.json()
+    assert own.status_code == 201
+    assert await scene.balance() == {"receivable": "50.00", "prepaid": "0.00"}
+    [item] = (await scene.reader.get("/v1/balance", "affiliate", affiliate_id=affiliate_id)).json()["items"]
+    assert (item["approved"]["amount"], item["payable"]["amount"]) == ("50.00", "50.00")
+    for changes, status in (
+        ({"amount": {"amount": "0.00", "currency": "EUR"}}, 422),
+        ({"affiliate_id": fresh_id()}, 404),
+        ({"merchant_id": fresh_id()}, 404),
+        ({"reason_code": "Because"}, 422),
+    ):
+        refused = await scene.reader.send("POST", "/v1/bonuses", body={**bonus, **changes})
+        assert refused.status_code == status, refused.text
+    for role, tenant in (
+        ("merchant", {"merchant_id": scene.merchant_id}),
+        ("affiliate", {"affiliate_id": affiliate_id}),
+    ):
+        refused = await scene.reader.send("POST", "/v1/bonuses", role, bonus, **tenant)  # type: ignore[arg-type]
+        assert refused.status_code == 403

@@ -8,6 +8,7 @@ from services.commissions.domain.acts.bonus import bonus
 from services.commissions.domain.acts.currency_exchange import currency_exchange
 from services.commissions.domain.acts.finance_act import ActImpossible, FinanceAct
 from services.commissions.domain.acts.merchant_payment import merchant_payment, prepaid_application
+from services.commissions.domain.acts.month_end import referral, true_up
 from services.commissions.domain.acts.payout import payout, payout_return, settlement
 from services.commissions.domain.acts.revaluation import revaluation
 from services.commissions.domain.ledger import LedgerTransaction
@@ -22,6 +23,8 @@ ACTS: Final[Mapping[str, Callable[[FinanceAct], tuple[LedgerTransaction, ...]]]]
         "payout": payout,
         "payout_return": payout_return,
         "settlement": settlement,
+        "true_up": true_up,
+        "referral": referral,
     }
 )
 
