@@ -37,7 +37,8 @@ class GrantV1(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a cap says to a credit. key: the cap, its scope's party and its period, as text.
 
     amount or count: what the credit holds under the cap from here on, also where more of it was refused; neither where
-    nothing was ever reserved. is_released: finance let it through, and it counts beside the cap, not under it.
+    nothing was ever reserved. is_released: finance let it through, and it counts beside the cap, not under it;
+    after a released raise a key has one grant of either kind.
     """
 
     key: str

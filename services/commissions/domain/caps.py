@@ -93,13 +93,13 @@ def first_grants(
     """What the caps say to a conversion that asks for the first time: all of them grant, or nothing is reserved.
 
     used: reserved so far, by key. quantity: what a count counts it as, each click of a bundle. A cap in another
-    currency than the charge's cannot count it, and refuses. is_released: finance lets it through; what does not fit is
-    counted as released, beside the cap.
+    currency than the charge's cannot count it, and refuses. is_released: finance lets it through; under a cap that it
+    does not fit it is counted as released, beside it, and under every other one as reserved.
     """
     refusing = {str(key) for cap, key in asked if not _fits(cap, charge, quantity, used.get(str(key), 0))}
     if refusing and not is_released:
         return [GrantV1(key=str(key), is_granted=str(key) not in refusing) for _, key in asked]
-    return [_granted(cap, key, charge, quantity, is_released=bool(refusing)) for cap, key in asked]
+    return [_granted(cap, key, charge, quantity, is_released=str(key) in refusing) for cap, key in asked]
 
 
 def next_grants(
@@ -108,26 +108,40 @@ def next_grants(
     """What the caps say to another price of a credited conversion: less is given back, more needs to fit.
 
     Where more does not fit under every cap, what was reserved stays, and nothing else changes. What finance once
-    released is never raised but by finance.
+    released is never raised but by finance: then what a cap has no room for is a grant of its own, beside what is
+    reserved, so that a release frees no room. Less is given back from there first.
     """
     limits = {cap.name: cap.limit_number for cap in caps}
-    refusing = set()
+    held: dict[str, list[GrantV1]] = {}
     for grant in grants:
-        raised = 0 if grant.amount is None else charge.amount_minor - grant.amount.amount_minor
-        too_much = used.get(grant.key, 0) + raised > limits.get(CapKey.of(grant.key).name, 0)
-        if raised > 0 and (grant.is_released or too_much):
-            refusing.add(grant.key)
+        held.setdefault(grant.key, []).append(grant)
+    refusing = set()
+    for key, parts in held.items():
+        raised = 0 if parts[0].amount is None else charge.amount_minor - sum(map(reserved_by, parts))
+        too_much = used.get(key, 0) + raised > limits.get(CapKey.of(key).name, 0)
+        if raised > 0 and (too_much or any(part.is_released for part in parts)):
+            refusing.add(key)
     if refusing and not is_released:
-        return [msgspec.structs.replace(grant, is_granted=grant.key not in refusing) for grant in grants]
-    return [
-        msgspec.structs.replace(
-            grant,
-            is_granted=True,
-            is_released=grant.is_released or bool(refusing),
-            amount=None if grant.amount is None else _money(charge),
-        )
-        for grant in grants
-    ]
+        return [
+            msgspec.structs.replace(grant, is_granted=grant.key not in refusing or grant is not held[grant.key][0])
+            for grant in grants
+        ]
+    return [part for key, parts in held.items() for part in _moved(parts, charge, is_beside=key in refusing)]
+
+
+def _moved(parts: Sequence[GrantV1], charge: Money, *, is_beside: bool) -> list[GrantV1]:
+    """What a credit holds under one cap, and beside it, at another price. is_beside: what is more goes beside it."""
+    parts = [msgspec.structs.replace(part, is_granted=True) for part in parts]
+    if parts[0].amount is None:
+        return parts
+    under, beside = ([part for part in parts if part.is_released is freed] for freed in (False, True))
+    stays = sum(map(reserved_by, under)) if is_beside or beside else charge.amount_minor
+    reserved = Money(min(stays, charge.amount_minor), charge.currency)
+    moved = [msgspec.structs.replace(part, amount=_money(reserved)) for part in under]
+    if is_beside or beside:
+        like = beside[0] if beside else msgspec.structs.replace(under[0], is_released=True)
+        moved.append(msgspec.structs.replace(like, amount=_money(charge - reserved)))
+    return moved
 
 
 def given_back(grants: Sequence[GrantV1]) -> list[GrantV1]:

@@ -20,7 +20,7 @@ KIND_ORDER: Final = (
     "revaluation",
     "vat",
     "merchant_payment",
-    "prepaid_use",
+    "prepaid_application",
     "settlement",
     "payout",
     "payout_return",

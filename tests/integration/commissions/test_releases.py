@@ -177,7 +177,7 @@ async def test_a_raise_that_a_cap_refused_is_released_too(scene: Scene, proof: A
     assert (waiting["amount"]["amount"], waiting["withheld"]["amount"]["amount"]) == ("5.00", "20.00")
     assert (answer.json()["amount"]["amount"], answer.json()["withheld"]) == ("20.00", None)
     assert (await balances(scene.desk.database, [scene.first]))["affiliate_payable:3 EUR"] == -2_000
-    assert (await used(scene.desk.database, scene.offer_id))["offer/total/EUR/budget"] == (0, 2_400)
+    assert (await used(scene.desk.database, scene.offer_id))["offer/total/EUR/budget"] == (600, 1_800)
     await proof()
 
 

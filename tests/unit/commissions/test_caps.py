@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from services.commissions.domain.caps import Cap, CapKey, first_grants, read_cap
+from services.commissions.domain.caps import Cap, CapKey, first_grants, next_grants, read_cap, reserved_by
 from services.commissions.domain.commission import CommissionStatus, Standing, TransitionRefused, commission_id_of
 from services.commissions.domain.postings import CreditVersion, Release, apply_release, apply_version, is_withheld
 from services.commissions.domain.terms import PercentageTerm, PricingImpossible
@@ -86,24 +86,26 @@ class Book:
         decisions = self.grants.release(life.standing, version, NO_DECISIONS)
         release = Release(derived_id(version.event_id, f"r{len(life.told)}"), 1, "key:f", self.now, "goodwill")
         after = apply_release(life.standing, version, release, decisions).standing
+        before = {key: usage.reserved for key, usage in self.grants.usages.items()}
         self.grants.settle(life.standing, after)
+        assert all(self.grants.usages[key].reserved >= number for key, number in before.items()), "it freed room"
         life.standing = after
         life.told.append((version, release, decisions))
 
     def check(self) -> None:
         """Usage is what stands; nothing is over its cap but what finance released, which is counted apart."""
-        sums: dict[str, list[int]] = {key: [0, 0] for key in self.grants.usages}
+        sums: dict[str, int] = dict.fromkeys(self.grants.usages, 0)
         for life in self.lives:
             if life.standing is None:
                 continue
             charge = life.standing.commission + life.standing.margin
-            for grant in life.standing.grants:
+            for key in {grant.key for grant in life.standing.grants}:
                 counts_now = life.standing.status in (CommissionStatus.ACCRUED, CommissionStatus.APPROVED)
-                stands = charge.amount_minor if CapKey.of(grant.key).currency else int(counts_now)
-                sums[grant.key][grant.is_released] += stands
+                sums[key] += charge.amount_minor if CapKey.of(key).currency else int(counts_now)
         limits = {cap.name: cap.limit_number for cap in self.caps}
         for key, usage in self.grants.usages.items():
-            assert [usage.reserved, usage.released] == sums[key]
+            assert usage.reserved + usage.released == sums[key]
+            assert usage.reserved >= 0 <= usage.released
             assert usage.reserved <= limits[CapKey.of(key).name]
 
     def check_replay(self) -> None:
@@ -219,3 +221,24 @@ def test_what_is_released_after_its_approval_is_payable_when_it_would_have_been(
     assert life.standing is not None
     assert (life.standing.status, life.standing.payable_at) == (CommissionStatus.APPROVED, approved_at)
     assert life.standing.commission == Money(100, "EUR")
+
+
+def test_a_release_counts_beside_the_cap_that_refused_and_under_every_other_one() -> None:
+    day, total = Cap("day", "offer", "day", Money(500, "EUR")), Cap("total", "offer", "total", Money(2_000, "EUR"))
+    asked = [(cap, cap.key(9, 3, START)) for cap in (day, total)]
+
+    refused, fits = first_grants(asked, Money(1_000, "EUR"), {}, is_released=True)
+
+    assert (refused.is_released, fits.is_released) == (True, False)
+
+
+def test_a_released_raise_counts_beside_the_cap_by_the_raise_alone() -> None:
+    cap = Cap("total", "offer", "total", Money(1_000, "EUR"))
+    key = str(cap.key(9, 3, START))
+    stands = first_grants([(cap, cap.key(9, 3, START))], Money(1_000, "EUR"), {})
+
+    raised = next_grants(stands, [cap], Money(1_100, "EUR"), {key: 1_000}, is_released=True)
+    lowered = next_grants(raised, [cap], Money(900, "EUR"), {key: 1_000})
+
+    assert [(grant.is_released, reserved_by(grant)) for grant in raised] == [(False, 1_000), (True, 100)]
+    assert [(grant.is_released, reserved_by(grant)) for grant in lowered] == [(False, 900), (True, 0)]
