@@ -66,6 +66,8 @@ REFUSALS: Final[Mapping[str, Refusal]] = {
     "payment_not_found": Refusal(404, "There is no such payment."),
     "payment_known": Refusal(409, "This payment is recorded already; another one has another reference."),
     "payment_taken_back": Refusal(409, "This payment is taken back already, or takes back another."),
+    "statement_not_found": Refusal(404, "There is no such statement."),
+    "statement_transition_refused": Refusal(409, "A statement that is void cannot be made void."),
     "block_not_found": Refusal(404, "There is no such block yet."),
     "click_id_malformed": Refusal(404, "The click ID is none of ours."),
     "click_id_forged": Refusal(404, "The click ID does not verify."),

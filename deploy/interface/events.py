@@ -13,7 +13,13 @@ from deploy.interface.markup import chips, page, paragraphs, sample, schema_arti
 from deploy.interface.schemas import PREFIX, one_line
 from shared.contracts.catalogue import CatalogueEvent
 from shared.contracts.clicks import BillableClicksSettledV1, ClickRecordedV1
-from shared.contracts.commissions import CommissionPostedV1, FinanceActPostedV1, PrefundingChangedV1
+from shared.contracts.commissions import (
+    CommissionPostedV1,
+    FinanceActPostedV1,
+    PrefundingChangedV1,
+    StatementFinalisedV1,
+    StatementVoidedV1,
+)
 from shared.contracts.conversions import ConversionChangedV1
 from shared.contracts.erasures import ClickErasedV1, ErasureRequestedV1
 from shared.contracts.events import Event
@@ -35,7 +41,13 @@ EVENTS: Final[Mapping[str, tuple[type[Event], ...]]] = {
     CLICKS: (ClickRecordedV1,),
     BILLABLE_CLICKS: (BillableClicksSettledV1,),
     CONVERSIONS: (ConversionChangedV1,),
-    COMMISSIONS: (CommissionPostedV1, FinanceActPostedV1, PrefundingChangedV1),
+    COMMISSIONS: (
+        CommissionPostedV1,
+        FinanceActPostedV1,
+        PrefundingChangedV1,
+        StatementFinalisedV1,
+        StatementVoidedV1,
+    ),
     ERASURES: (ErasureRequestedV1,),
     CLICKS_ERASED: (ClickErasedV1,),
 }

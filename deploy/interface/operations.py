@@ -185,6 +185,14 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "GET /v1/payout-stops": _read("list_payout_stops"),
     "POST /v1/payout-stops": _write("stop_payouts", "affiliate_not_found"),
     "POST /v1/payout-stops/{affiliate_id}/lift": _write("lift_payout_stop", "payout_stop_not_found"),
+    "GET /v1/statements/{statement_id}": _read("get_numbered_statement", "statement_not_found statement_too_long"),
+    "POST /v1/statements/{statement_id}/void": _write(
+        "void_statement", "statement_not_found statement_transition_refused"
+    ),
+    "GET /v1/affiliates/{affiliate_id}/tax-settings": _read("list_affiliate_tax_settings", "party_not_found"),
+    "PUT /v1/affiliates/{affiliate_id}/tax-settings": _write("set_affiliate_tax_settings"),
+    "GET /v1/merchants/{merchant_id}/tax-settings": _read("list_merchant_tax_settings", "party_not_found"),
+    "PUT /v1/merchants/{merchant_id}/tax-settings": _write("set_merchant_tax_settings"),
     "GET /v1/ledger": _read("list_ledger_transactions"),
     "GET /v1/ledger/blocks": _read("list_ledger_blocks"),
     "GET /v1/trial-balance": _read("get_trial_balance", "block_not_found"),
@@ -229,6 +237,7 @@ PARAMETER_TEXTS: Final[Mapping[str, str]] = {
     "role": "Only what keys of this role did",
     "source": "Where the link stands",
     "state": "Only those in this state",
+    "statement_id": "The statement's number, such as `SB-000042`",
     "status": "Only those in this state",
     "to": "Before this instant",
     "url": "Deep link on one of the offer's allowed hosts",

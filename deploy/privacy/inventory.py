@@ -223,6 +223,18 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
         },
         "payout_stop": {"none": "affiliate_id reason_code stopped_at"},
         "period_close": {"none": "period block_number closed_at"},
+        "statement": {
+            "business": "particulars",
+            "none": "number series n merchant_id affiliate_id period currency block_number replaces opening_minor"
+            " closing_minor net_minor vat_minor finalised_at",
+        },
+        "statement_file": {"none": "number form merchant_id affiliate_id sha256 bytes"},
+        "statement_sweep": {"none": "period finished_at"},
+        "statement_void": {"none": "number replaced_by merchant_id affiliate_id reason_code actor voided_at"},
+        "tax_settings": {
+            "business": "settings",
+            "none": "id merchant_id affiliate_id valid_from actor recorded_at",
+        },
     },
 }
 
@@ -267,6 +279,10 @@ EVENTS: Final[Mapping[str, Classes]] = {
     "finance_act_posted": {
         "none": f"{EVENT} act_id kind inputs actor transaction_ids booked_at block_number reason_code"
     },
+    "statement_finalised": {
+        "none": f"{EVENT} number period currency block_number block_hash merchant_id affiliate_id replaces",
+    },
+    "statement_voided": {"none": f"{EVENT} number replaced_by reason_code merchant_id affiliate_id"},
     "erasure_requested": {"pseudonym": "click_id", "none": f"{EVENT} erasure_id"},
     "click_erased": {"pseudonym": "click_id", "none": f"{EVENT} erasure_id"},
 }

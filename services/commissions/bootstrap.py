@@ -6,12 +6,15 @@ from typing import Final
 from services.commissions.consumers.catalogue import CatalogueHandler
 from services.commissions.consumers.conversions import ConversionsHandler
 from services.commissions.domain.payout_policy import PayoutPolicy
+from services.commissions.domain.statement_document import Letterhead
 from services.commissions.settings import CommissionsSettings
 from services.commissions.storage.foreign import exists
 from services.commissions.storage.idempotency_store import forget_kept_answers
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.count_waiting import count_waiting
+from services.commissions.usecases.finalise_statements import finalise_statements
 from services.commissions.usecases.find_offer_versions import OfferVersions
+from services.commissions.usecases.hash_statement_files import hash_next_file
 from services.commissions.usecases.record_payment import apply_prepaid
 from services.commissions.usecases.settle_month import settle_month
 from services.commissions.usecases.watch_ledger import LedgerWatch
@@ -28,7 +31,7 @@ from shared.runtime.principal import PrincipalVerifier
 from shared.runtime.relay import Relay
 from shared.runtime.retention import first_with_work, forget_letters
 from shared.runtime.settings import SettingInvalid
-from shared.runtime.sweep import Sweep
+from shared.runtime.sweep import Step, Sweep
 
 PERIOD_CLOSE_SECONDS: Final = 30.0
 """How often a worker looks whether a month has passed."""
@@ -70,6 +73,8 @@ class Worker:
     ledger: Sweep
     prefunding: Sweep
     month_end: Sweep
+    statements: Sweep
+    statement_files: Sweep
     retention: Sweep
     database: Database
 
@@ -130,6 +135,16 @@ def build_worker(settings: CommissionsSettings) -> Worker:
             clock=clock,
             every_seconds=PREFUNDING_LOOK_SECONDS,
         ),
+        statements=Sweep(
+            "statements",
+            _finaliser(settings.issuer),
+            database=database,
+            clock=clock,
+            every_seconds=PERIOD_CLOSE_SECONDS,
+        ),
+        statement_files=Sweep(
+            "statement_files", hash_next_file, database=database, clock=clock, every_seconds=PERIOD_CLOSE_SECONDS
+        ),
         retention=Sweep(
             "retention",
             first_with_work(forget_kept_answers, forget_letters),
@@ -147,6 +162,13 @@ async def _close_periods(session: Session, clock: Clock) -> int:
     if closed:
         await apply_prepaid(session, now=now)
     return len(closed)
+
+
+def _finaliser(issuer: Letterhead) -> Step:
+    async def step(session: Session, clock: Clock) -> int:
+        return await finalise_statements(session, clock.now(), issuer=issuer)
+
+    return step
 
 
 async def _count_waiting(session: Session, _: Clock) -> int:

@@ -13,6 +13,7 @@ from services.commissions.api import (
     commissions,
     exchange_rates,
     exchanges,
+    issued_statements,
     ledger,
     merchant_payments,
     payout_runs,
@@ -23,6 +24,7 @@ from services.commissions.api import (
     pricing,
     releases,
     statements,
+    tax_settings,
 )
 from services.commissions.api.desk import Desk
 from services.commissions.bootstrap import Api, build_api
@@ -44,6 +46,8 @@ ROUTERS: Final = (
     balances.router,
     bonuses.router,
     statements.router,
+    issued_statements.router,
+    tax_settings.router,
     ledger.router,
     exchange_rates.router,
     exchanges.router,

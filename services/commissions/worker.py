@@ -27,6 +27,8 @@ def main() -> None:
         "ledger": worker.ledger,
         "prefunding": worker.prefunding,
         "month_end": worker.month_end,
+        "statements": worker.statements,
+        "statement_files": worker.statement_files,
         "retention": worker.retention,
     }
     health.add_check("relay", worker.relay.health)
@@ -38,6 +40,8 @@ def main() -> None:
         "ledger": worker.ledger,
         "prefunding": worker.prefunding,
         "month_end": worker.month_end,
+        "statements": worker.statements,
+        "statement_files": worker.statement_files,
         "retention": worker.retention,
     }
     for name, sweep in sweeps.items():

@@ -140,4 +140,33 @@ class PrefundingChangedV1(Event, frozen=True, kw_only=True, tag="prefunding_chan
     version: int
 
 
-COMMISSIONS_DECODER = EventDecoder.of(CommissionPostedV1 | FinanceActPostedV1 | PrefundingChangedV1)
+class StatementFinalisedV1(Event, frozen=True, kw_only=True, tag="statement_finalised", omit_defaults=True):
+    """A party's month has its number; `GET /v1/statements/{statement_id}` gives it to its owner. One id is set.
+
+    occurred_at: when it got the number. period: `YYYY-MM`. block_number, block_hash: its cut. replaces: the number of
+    the void statement that it stands for.
+    """
+
+    number: str
+    period: str
+    currency: str
+    block_number: int
+    block_hash: str
+    merchant_id: int | None = None
+    affiliate_id: int | None = None
+    replaces: str | None = None
+
+
+class StatementVoidedV1(Event, frozen=True, kw_only=True, tag="statement_voided", omit_defaults=True):
+    """A statement is void, and `replaced_by` stands for it; both stay readable. Exactly one id is set."""
+
+    number: str
+    replaced_by: str
+    reason_code: str
+    merchant_id: int | None = None
+    affiliate_id: int | None = None
+
+
+COMMISSIONS_DECODER = EventDecoder.of(
+    CommissionPostedV1 | FinanceActPostedV1 | PrefundingChangedV1 | StatementFinalisedV1 | StatementVoidedV1
+)

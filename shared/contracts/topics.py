@@ -78,7 +78,7 @@ TOPICS: Final[Mapping[str, Topic]] = MappingProxyType(
             ),
             Topic(
                 name=COMMISSIONS,
-                key="affiliate id",
+                key="affiliate id | merchant:{id}",
                 producer="commissions",
                 consumers=("gateway",),
                 partitions=6,

@@ -21,7 +21,7 @@ from shared.runtime.problem import Problem
 _TYPES: Final[Mapping[str, str]] = {"ref": "conversion", "credential_id": "postback_credential"}
 """Path parameters that do not say by themselves what they are ids of; the others are `{type}_id`."""
 
-_ID = re.compile(r"[1-9][0-9]{0,9}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
+_ID = re.compile(r"[1-9][0-9]{0,9}|[A-Z]{2}-[0-9]{6,9}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _KEY_ID = re.compile(r"[a-z0-9]{8}", re.ASCII)
 
 _NAMES_ANOTHER_PARTY: Final = frozenset({"party_not_found", "merchant_not_found"})

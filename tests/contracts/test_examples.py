@@ -20,6 +20,8 @@ from shared.contracts.commissions import (
     CommissionPostedV1,
     FinanceActPostedV1,
     PrefundingChangedV1,
+    StatementFinalisedV1,
+    StatementVoidedV1,
 )
 from shared.contracts.conversions import CONVERSIONS_DECODER, ConversionChangedV1
 from shared.contracts.erasures import CLICKS_ERASED_DECODER, ERASURES_DECODER, ClickErasedV1, ErasureRequestedV1
@@ -53,6 +55,8 @@ EVENTS: tuple[type[Event], ...] = (
     CommissionPostedV1,
     FinanceActPostedV1,
     PrefundingChangedV1,
+    StatementFinalisedV1,
+    StatementVoidedV1,
     ErasureRequestedV1,
     ClickErasedV1,
 )

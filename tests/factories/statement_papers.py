@@ -9,11 +9,13 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 
 from services.commissions.domain.statement import Cut, Party, Section, Statement, StatementLine
 from services.commissions.domain.statement_document import Letterhead, Particulars, StatementDocument
+from services.commissions.domain.tax import SelfBilling, TaxSettings
 from services.commissions.usecases.statement_forms.pdf import statement_pdf
 from services.commissions.usecases.statement_forms.plain import statement_csv, statement_json
 from services.commissions.usecases.statement_forms.xlsx import statement_xlsx
@@ -22,6 +24,16 @@ from shared.kernel.period import Period
 NOVEMBER = Period(2026, 11)
 AFFILIATE, MERCHANT = Party(affiliate_id=7), Party(merchant_id=3)
 OFFERS = {12: "Summer shoes", 13: "=HYPERLINK(1)", 907: "Ωμέγα Зима"}
+TAX = TaxSettings(
+    valid_from=date(2026, 1, 1),
+    legal_name="Café Łódź",
+    address=("Rue de l’Église 5", "1000 Bruxelles"),
+    country="BE",
+    tax_id="BE0123456789",
+    rate_percent=Decimal(21),
+    is_reverse_charge=False,
+    self_billing=SelfBilling(date(2025, 12, 1), "SB-AGR-7"),
+)
 CUT = Cut(
     number=4711,
     before_number=12,
@@ -86,13 +98,13 @@ def statement_of(party: Party, lines: Sequence[StatementLine], *, currency: str 
 
 
 def document_of(
-    statement: Statement, *, name: str = "Café Łódź", issuer: str = "Affiliate network"
+    statement: Statement, *, name: str = "Café Łódź", issuer: str = "A network", tax: TaxSettings | None = TAX
 ) -> StatementDocument:
-    """With a letterhead, a party with an address, and a number."""
+    """With a letterhead, a party with an address, a number and VAT."""
     party = Letterhead(name, ("Rue de l’Église 5", "1000 Bruxelles"), "BE0123456789")
-    return StatementDocument(
-        statement, Particulars(Letterhead(issuer, ("12 Harbour Street",)), party, "CS-000012", None, OFFERS)
-    )
+    letterhead = Letterhead(issuer, ("12 Harbour Street",))
+    particulars = Particulars(letterhead, party, "CS-000012", offer_names=OFFERS, tax=tax)
+    return StatementDocument(statement, particulars)
 
 
 async def streamed(lines: Sequence[StatementLine]) -> AsyncIterator[StatementLine]:
@@ -109,7 +121,7 @@ async def joined(parts: AsyncIterator[bytes]) -> bytes:
 async def files_of(document: StatementDocument, lines: Sequence[StatementLine]) -> dict[str, bytes]:
     """Every form."""
     return {
-        "json": await joined(statement_json(document.statement, streamed(lines))),
+        "json": await joined(statement_json(document, streamed(lines))),
         "csv": await joined(statement_csv(document.statement, streamed(lines))),
         "xlsx": await joined(statement_xlsx(document, streamed(lines))),
         "pdf": await joined(statement_pdf(document, streamed(lines))),

@@ -19,6 +19,7 @@ from shared.runtime.problem import Problem, field_invalid, not_found
 
 Reader = Annotated[Principal, Depends(require_role("affiliate", "merchant", "admin", "finance"))]
 Staff = Annotated[Principal, Depends(require_role("admin", "finance"))]
+Finance = Annotated[Principal, Depends(require_role("finance"))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,12 +100,17 @@ class PartyReference(BaseModel):
 
 
 class ListedStatementAnswer(BaseModel):
-    """One statement of a list. opening, closing: decimal text in `currency`; open: its month is not over."""
+    """One statement of a list. opening, closing: decimal text in `currency`; open: its month is not over.
+
+    number: given once the month is closed; replaces: the void statement that it stands for.
+    """
 
     party: PartyReference
     period: str
     currency: str
     status: Literal["open", "final"]
+    number: str | None
+    replaces: str | None
     block_number: int
     opening: str
     closing: str

@@ -1,58 +1,28 @@
 """A statement as an answer: which form is asked for, and the file in it."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.commissions.api.desk import Desk
-from services.commissions.domain.statement import StatementLine
 from services.commissions.domain.statement_document import StatementDocument
 from services.commissions.storage.statement_store import stream_lines
-from services.commissions.usecases.statement_forms.pdf import StatementTooLong, statement_pdf
-from services.commissions.usecases.statement_forms.plain import (
-    CSV_CONTENT_TYPE,
-    file_name,
-    statement_csv,
-    statement_json,
-)
-from services.commissions.usecases.statement_forms.xlsx import statement_xlsx
+from services.commissions.usecases.statement_forms.forms import FORMS, XLSX_CONTENT_TYPE, FormName, Lines
+from services.commissions.usecases.statement_forms.pdf import StatementTooLong
+from services.commissions.usecases.statement_forms.plain import file_name
 from shared.runtime.principal import Principal
 from shared.runtime.problem import Problem
-
-FormName = Literal["json", "csv", "xlsx", "pdf"]
-Lines = AsyncGenerator[StatementLine]
 
 FILES_AT_ONCE: Final = 2
 """XLSX and PDF that one process makes at a time: each keeps a thread busy. The others wait their turn."""
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
-    """content_type: of the answer. render: the parts of the file. is_grouped: its lines come group by group.
-
-    is_drawn: nothing of it is there before all of it is; the first part is waited for, so that a refusal is a refusal.
-    """
-
-    content_type: str
-    render: Callable[[StatementDocument, Lines], AsyncIterator[bytes]]
-    is_grouped: bool = False
-    is_drawn: bool = False
-
-
-_XLSX_CONTENT_TYPE: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-FORMS: Final[dict[FormName, Form]] = {
-    "json": Form("application/json", lambda document, lines: statement_json(document.statement, lines)),
-    "csv": Form(CSV_CONTENT_TYPE, lambda document, lines: statement_csv(document.statement, lines)),
-    "xlsx": Form(_XLSX_CONTENT_TYPE, statement_xlsx, is_drawn=True),
-    "pdf": Form("application/pdf", statement_pdf, is_grouped=True, is_drawn=True),
-}
 FORM_ANSWERS: Final[dict[str, Any]] = {
     "text/csv": {"schema": {"type": "string"}},
-    _XLSX_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}},
+    XLSX_CONTENT_TYPE: {"schema": {"type": "string", "format": "binary"}},
     "application/pdf": {"schema": {"type": "string", "format": "binary"}},
 }
 _turns = asyncio.Semaphore(FILES_AT_ONCE)
@@ -67,20 +37,26 @@ def form_asked_for(request: Request, named: FormName | None) -> FormName:
     return min(found)[1] if found else "json"
 
 
-_ACCEPTED: Final[dict[FormName, str]] = {"csv": "text/csv", "xlsx": _XLSX_CONTENT_TYPE, "pdf": "application/pdf"}
+_ACCEPTED: Final[dict[FormName, str]] = {"csv": "text/csv", "xlsx": XLSX_CONTENT_TYPE, "pdf": "application/pdf"}
 
 
-async def statement_answer(desk: Desk, caller: Principal, document: StatementDocument, name: FormName) -> Response:
-    """The statement in one form, with its block and status beside it. Raises Problem 422 `statement_too_long`."""
+async def statement_answer(
+    desk: Desk, caller: Principal, document: StatementDocument, name: FormName, more: Mapping[str, str] | None = None
+) -> Response:
+    """The statement in one form, with its block and status beside it. more: headers of a numbered one.
+
+    Raises Problem 422 `statement_too_long`.
+    """
     form, cut = FORMS[name], document.statement.cut
     headers = {
         "Tributary-Block": str(cut.number),
         "Tributary-Block-Hash": cut.hash.hex(),
         "Tributary-Statement-Status": "final" if cut.is_final else "open",
         "Cache-Control": "no-store",
+        **(more or {}),
     }
     if name != "json":
-        headers["Content-Disposition"] = f'attachment; filename="{file_name(document.statement, name)}"'
+        headers["Content-Disposition"] = f'attachment; filename="{file_name(document, name)}"'
     lines = _lines(desk, caller, document, is_grouped=form.is_grouped)
     parts = form.render(document, lines)
     if form.is_drawn:

@@ -8,12 +8,7 @@ from pydantic import BeforeValidator
 
 from services.commissions.api.desk import Desk, Reader, desk_of, party_asked_for, party_needed
 from services.commissions.api.ledger_answers import ListedStatementAnswer, StatementAnswer
-from services.commissions.api.statement_files import (
-    FORM_ANSWERS,
-    FormName,
-    form_asked_for,
-    statement_answer,
-)
+from services.commissions.api.statement_files import FORM_ANSWERS, form_asked_for, statement_answer
 from services.commissions.domain.statement import Party
 from services.commissions.storage.statement_store import ListedStatement, StatementPosition
 from services.commissions.usecases.read_particulars import read_document
@@ -23,6 +18,7 @@ from services.commissions.usecases.read_statement import (
     list_statements,
     read_statement,
 )
+from services.commissions.usecases.statement_forms.forms import FormName
 from services.commissions.usecases.statement_forms.plain import party_document
 from shared.kernel.money import Money
 from shared.kernel.period import parse_period
@@ -104,6 +100,8 @@ def _listed(row: ListedStatement) -> dict[str, Any]:
         "period": str(row.period),
         "currency": row.currency,
         "status": "final" if row.is_final else "open",
+        "number": row.number,
+        "replaces": row.replaces,
         "block_number": row.block_number,
         "opening": Money(row.opening_minor, row.currency).decimal_text(),
         "closing": Money(row.closing_minor, row.currency).decimal_text(),

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from services.commissions.domain.statement import Party, Statement, StatementLine
+from services.commissions.domain.tax import TaxLines, TaxSettings, tax_lines_of
 
 KIND_ORDER: Final = (
     "accrual",
@@ -67,14 +68,17 @@ class Particulars:
     """What may differ between two papers of one cut, and is frozen when a statement gets its number.
 
     number: None for a draft. replaces: the number of the void statement that this one stands for.
-    offer_names: as they were called; an offer that is missing here goes by its id.
+    title: of its series; None for a draft. offer_names: as they were called; an offer that is missing here goes by its
+    id. tax: the settings in force; None where finance recorded none.
     """
 
     issuer: Letterhead
     party: Letterhead
     number: str | None = None
     replaces: str | None = None
-    offer_names: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    title: str | None = None
+    offer_names: Mapping[int, str] = field(default_factory=dict)
+    tax: TaxSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,20 @@ class StatementDocument:
     @property
     def title(self) -> str:
         """What it is, in the reader's words."""
+        if self.particulars.title is not None:
+            return self.particulars.title
         return "Commission statement" if self.statement.party.affiliate_id is not None else "Statement of charges"
 
     @property
     def party_label(self) -> str:
         """`Affiliate 7` or `Merchant 3`."""
         return party_label(self.statement.party)
+
+    @property
+    def tax_lines(self) -> TaxLines | None:
+        """Net, VAT and gross; None where finance recorded no tax settings."""
+        tax = self.particulars.tax
+        return None if tax is None else tax_lines_of(self.statement, tax)
 
     @property
     def kinds(self) -> list[str]:
@@ -106,6 +118,21 @@ class LineGroup:
 
     offer_id: int | None
     kind: str | None
+
+
+def tax_note(document: StatementDocument) -> str:
+    """What a reader must know of the VAT, in a sentence or two."""
+    tax = document.particulars.tax
+    if tax is None:
+        return "No tax settings are recorded for this party: amounts are without VAT."
+    notes = [f"Supplied under the tax settings valid from {tax.valid_from.isoformat()}, country {tax.country}."]
+    if tax.is_reverse_charge:
+        notes.append("Reverse charge: the recipient accounts for the VAT.")
+    if tax.self_billing is not None:
+        agreed = tax.self_billing
+        notes.append(f"Self-billing by the agreement {agreed.reference} of {agreed.agreed_on.isoformat()}.")
+    notes.append("VAT is no part of the balances above.")
+    return " ".join(notes)
 
 
 def group_of(line: StatementLine) -> LineGroup:

@@ -1,6 +1,6 @@
 """What statements are made of: the cut, sums before and inside a period, and the lines, read as a stream."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,10 +57,14 @@ _LIST: Final = """
             coalesce(merchant_id, affiliate_id) AS party_id
         FROM moved
     )
-    SELECT running.*, close.block_number IS NOT NULL AS is_final, coalesce(close.block_number,
+    SELECT running.*, issued.number, issued.replaces, close.block_number IS NOT NULL AS is_final,
+        coalesce(close.block_number,
         (SELECT max(number) FROM block
          WHERE booked_at < ((running.period || '-01')::timestamp + interval '1 month') AT TIME ZONE 'UTC')) AS block
     FROM running LEFT JOIN period_close AS close ON close.period = running.period
+    LEFT JOIN statement AS issued ON issued.period = running.period AND issued.currency = running.currency
+        AND (issued.merchant_id = running.merchant_id OR issued.affiliate_id = running.affiliate_id)
+        AND NOT EXISTS (SELECT FROM statement_void AS void WHERE void.number = issued.number)
     WHERE $4::text IS NULL
         OR (running.period, party, party_id, running.currency::text) < ($4, $5::text, $6::int, $7::text)
     ORDER BY running.period DESC, party DESC, party_id DESC, running.currency::text DESC LIMIT $8
@@ -69,7 +73,7 @@ _LIST: Final = """
 
 @dataclass(frozen=True, slots=True)
 class ListedStatement:
-    """One row of the list of statements, in the party's view."""
+    """One row of the list of statements, in the party's view. number: of the one that is not void; None for a draft."""
 
     party: Party
     period: Period
@@ -78,6 +82,8 @@ class ListedStatement:
     opening_minor: int
     closing_minor: int
     block_number: int
+    number: str | None
+    replaces: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,7 @@ async def sum_movements(session: Session, party: Party, *, currency: str, cut: C
 
 async def stream_lines(
     session: Session, party: Party, *, currency: str, cut: Cut, is_grouped: bool = False
-) -> AsyncIterator[StatementLine]:
+) -> AsyncGenerator[StatementLine]:
     """The lines, through a server-side cursor: memory does not grow with their number.
 
     In booked order; is_grouped: offer by offer, then kind by kind what no offer caused, each group in booked order.
@@ -221,4 +227,6 @@ def _listed(row: Any) -> ListedStatement:
         opening_minor=party.sign * int(row.closing - row.amount),
         closing_minor=party.sign * int(row.closing),
         block_number=row.block,
+        number=row.number,
+        replaces=row.replaces,
     )

@@ -222,7 +222,22 @@ ROUTES: Final[tuple[Route, ...]] = (
         "PUT /v1/prefunding",
     ),
     *_keyed("commissions", ADMIN | FINANCE, "GET /v1/exchange-rates"),
-    *_keyed("commissions", EVERYONE, "GET /v1/statements", deadline_seconds=EXPORT_DEADLINE_SECONDS),
+    *_keyed(
+        "commissions",
+        EVERYONE,
+        "GET /v1/statements",
+        "GET /v1/statements/{statement_id}",
+        deadline_seconds=EXPORT_DEADLINE_SECONDS,
+    ),
+    *_keyed(
+        "commissions",
+        FINANCE,
+        "POST /v1/statements/{statement_id}/void",
+        "PUT /v1/affiliates/{affiliate_id}/tax-settings",
+        "PUT /v1/merchants/{merchant_id}/tax-settings",
+    ),
+    *_keyed("commissions", ADMIN | AFFILIATE | FINANCE, "GET /v1/affiliates/{affiliate_id}/tax-settings"),
+    *_keyed("commissions", ADMIN | FINANCE | MERCHANT, "GET /v1/merchants/{merchant_id}/tax-settings"),
     *_keyed("commissions", ADMIN | AFFILIATE | FINANCE, "GET /v1/payout-settings", "PUT /v1/payout-settings"),
     *_keyed("commissions", ADMIN | AFFILIATE | FINANCE, "GET /v1/payouts"),
     *_keyed(

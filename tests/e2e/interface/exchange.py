@@ -74,7 +74,7 @@ def fill(world: World, documented: Documented, example: Mapping[str, Any], role:
 
     def filled(values: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: world.value(name, documented.name, value, changes=documented.changes_something)
+            name: world.value(name, documented.name, value, changes=documented.changes_something, role=role)
             for name, value in values.items()
         }
 

@@ -1,5 +1,6 @@
 """A seeded network that fills an example's ids by their parameters' names, fresh where the request changes them."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
@@ -8,6 +9,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from tests.e2e.client import BROWSER, Client, Merchant
+from tests.e2e.database import database_of
 from tests.e2e.interface.payout_world import PayoutWorld
 from tests.e2e.network import SETTLE_SECONDS, Affiliate, Network
 from tests.e2e.running_platform import RunningPlatform, wait_until
@@ -15,6 +17,14 @@ from tests.e2e.running_platform import RunningPlatform, wait_until
 ROBOT: Final = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)"
 PARTY_OF_ROLE: Final = {"merchant": "merchant_id", "affiliate": "affiliate_id"}
 Maker = Callable[[], Any]
+
+_NEW_STATEMENT: Final = """
+    INSERT INTO statement (number, series, n, merchant_id, affiliate_id, period, currency, block_number, particulars,
+        opening_minor, closing_minor, finalised_at)
+    SELECT 'CS-' || lpad(n::text, 6, '0'), 'CS', n, $1, $2, '2001-01', 'EUR', 0,
+        $3::jsonb || jsonb_build_object('number', 'CS-' || lpad(n::text, 6, '0')), 0, 0, now()
+    FROM (SELECT coalesce(max(n), 0) + 1 AS n FROM statement WHERE series = 'CS') AS next RETURNING number
+"""
 
 
 class World:
@@ -40,11 +50,13 @@ class World:
 
     # --- values by parameter name
 
-    def value(self, name: str, operation: str, given: Any, *, changes: bool) -> Any:
+    def value(self, name: str, operation: str, given: Any, *, changes: bool, role: str) -> Any:
         """What parameter or field `name` of `operation` stands for here; `given` where the example's own will do.
 
-        changes: the request changes what it names, so that each caller needs one of its own.
+        changes: the request changes what it names, so that each caller needs one of its own. role: who asks.
         """
+        if name == "statement_id":
+            return self.new_statement_number(role)
         maker = self._of_operation(operation).get(name) or (self._fresh if changes else self._lasting).get(name)
         if maker is None:
             maker = self._always.get(name)
@@ -63,6 +75,8 @@ class World:
             },
             "dry_run_price": {"offer_id": self._always["offer_id"]},
             "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
+            "set_affiliate_tax_settings": {"affiliate_id": self.new_affiliate_id},
+            "set_merchant_tax_settings": {"merchant_id": self.new_merchant_id},
             "exchange_payable": {"affiliate_id": self.affiliate_with_euros},
             "revalue_positions": {"period": self.new_month},
             "record_merchant_payment": {"reference": lambda: f"2026-{uuid4().hex[:8]}"},
@@ -233,6 +247,19 @@ class World:
     def new_affiliate_id(self) -> int:
         """A fresh affiliate."""
         return int(self.network.made("/v1/affiliates", {"name": f"Affiliate {uuid4().hex[:8]}"})["id"])
+
+    def new_statement_number(self, role: str) -> str:
+        """A fresh numbered statement of nothing: a merchant's own where a merchant asks, else of a new affiliate.
+
+        Written into the database: no month of this network is over yet.
+        """
+        merchant_id = self.merchant.merchant_id if role == "merchant" else None
+        affiliate_id = {"merchant": None, "affiliate": self.affiliate.affiliate_id}.get(role, self.new_affiliate_id())
+        name: dict[str, Any] = {"name": "Nobody", "address": [], "tax_id": None}
+        particulars = json.dumps({"issuer": name, "party": name})
+        with database_of(self.network.platform, "commissions") as stored:
+            stored.execute("INSERT INTO period_close VALUES ('2001-01', 0, now()) ON CONFLICT DO NOTHING")
+            return str(stored.rows(_NEW_STATEMENT, merchant_id, affiliate_id, particulars)[0][0])
 
     def affiliate_with_euros(self) -> int:
         """The affiliate, once something in EUR is payable to it, and a rate into USD is recorded."""

@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from services.commissions.domain.acts.finance_act import FinanceAct
+from services.commissions.domain.statement import Party
 from services.commissions.usecases.post_acts import post_acts
 from services.gateway.domain.routes import ROUTES, Route
 from shared.runtime.database import Database
@@ -19,6 +20,7 @@ from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.exchange_rates import fresh_month
 from tests.factories.payout_stage import RUNS, PayoutStage, settlement_body
 from tests.factories.payouts import settings_body, tell_of_affiliate
+from tests.factories.statements import issue_empty_statement, tax_settings_body
 from tests.integration.audit.chain import Chain
 
 DRY_RUNS = {"POST /v1/pricing/dry-run"}  # it changes nothing, so there is nothing to enter
@@ -153,6 +155,18 @@ def _step(verb: str, *before: str) -> Recipe:
     return recipe
 
 
+async def _void(stage: Stage) -> Asked:
+    number = await issue_empty_statement(stage.worker, Party(merchant_id=fresh_id()))
+    return Asked(f"/v1/statements/{number}/void", {"reason_code": "wrong_address"})
+
+
+def _tax_settings(party: str) -> Recipe:
+    async def recipe(_: Stage) -> Asked:
+        return Asked(f"/v1/{party}/{fresh_id()}/tax-settings", tax_settings_body())
+
+    return recipe
+
+
 async def _settlement(stage: Stage) -> Asked:
     exported = await _step("file", "approve", "export")(stage)
     run_id = exported.path.split("/")[-2]
@@ -181,6 +195,9 @@ RECIPES: dict[str, Recipe] = {
     "POST /v1/payout-runs/{payout_run_id}/settlements": _settlement,
     "POST /v1/commissions/release": _releases,
     "POST /v1/commissions/{commission_id}/release": _release,
+    "POST /v1/statements/{statement_id}/void": _void,
+    "PUT /v1/affiliates/{affiliate_id}/tax-settings": _tax_settings("affiliates"),
+    "PUT /v1/merchants/{merchant_id}/tax-settings": _tax_settings("merchants"),
     "POST /v1/exchange-rates": _rates,
     "POST /v1/merchant-payments": _payment,
     "POST /v1/merchant-payments/{payment_id}/take-back": _payment_back,

@@ -11,6 +11,7 @@ import pytest
 
 from services.commissions.consumers.conversions import ConversionsHandler
 from services.commissions.domain.statement import Party, Statement
+from services.commissions.domain.statement_document import NETWORK, Particulars, StatementDocument
 from services.commissions.storage.statement_store import list_statement_rows, stream_lines
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.find_offer_versions import OfferVersions
@@ -76,8 +77,9 @@ class Months:
         def lines() -> AsyncIterator:  # type: ignore[type-arg]
             return stream_lines(self.session, statement.party, currency="EUR", cut=statement.cut)
 
+        draft = StatementDocument(statement, Particulars(NETWORK, NETWORK))
         return (
-            b"".join([part async for part in statement_json(statement, lines())]),
+            b"".join([part async for part in statement_json(draft, lines())]),
             b"".join([part async for part in statement_csv(statement, lines())]),
         )
 

@@ -158,6 +158,10 @@ async def test_tables_with_a_tenant_force_a_policy(worker_database: Database) ->
         "payout_settings",
         "prefunding",
         "payout_stop",
+        "statement",
+        "statement_file",
+        "statement_void",
+        "tax_settings",
     }
     assert all(row[1] and row[2] == 1 for row in rows)
 

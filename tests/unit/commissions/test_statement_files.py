@@ -11,8 +11,10 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 from xml.etree import ElementTree
 
 import pypdfium2
@@ -45,15 +47,15 @@ SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 
 INSIDE = {
-    "pdf": "a7d644030c9f7da557cb244cd9d8648563432390c6e6f6622936f4eb5f94fb48",
-    "xlsx": "b5ef7c0755e42fbbb672fc729811bce7b9d1d92c7a20e72b4eee9184b1d32c73",
+    "pdf": "93059477f0e9257f4538522c4093d08abb02b80bf70f7af7ddda3501693d81c1",
+    "xlsx": "1f746dc1e8fe9bb1b4e0373b493732f0bba69d3a30e8b525c632e815e12179a3",
 }
 """SHA-256 of what is inside the files of one statement, uncompressed. It changes only on purpose, with the form:
 a library that draws differently would change statements that are out already."""
 
 
-def pdf_of(party: Party, lines: list[StatementLine], **names: str) -> bytes:
-    document = document_of(statement_of(party, lines), **names)
+def pdf_of(party: Party, lines: list[StatementLine], *, name: str = "Café Łódź", issuer: str = "A network") -> bytes:
+    document = document_of(statement_of(party, lines), name=name, issuer=issuer)
     return asyncio.run(joined(statement_pdf(document, streamed(lines))))
 
 
@@ -154,12 +156,7 @@ def test_a_workbook_shows_the_currencys_decimals(currency: str, decimals: str) -
 def test_an_amount_that_a_spreadsheet_would_round_is_text() -> None:
     line = lines_of(MERCHANT, 1)[0]
     huge = 10**15 + 1
-    lines = [
-        StatementLine(
-            **{name: getattr(line, name) for name in line.__slots__}
-            | {"amounts_minor": {"receivable": huge, "prepaid": 0}}
-        )
-    ]
+    lines = [replace(line, amounts_minor={"receivable": huge, "prepaid": 0})]
 
     _, row, total = cells_of(xlsx_of(MERCHANT, lines), 2)
 
@@ -209,6 +206,28 @@ def test_a_kind_that_nobody_named_has_a_readable_title() -> None:
     assert title_of("goal_bonus", AFFILIATE) == "Goal bonus"
     assert title_of("accrual", MERCHANT) == "Charge"
     assert all(title_of(kind, AFFILIATE) for kind in KIND_ORDER)
+
+
+def test_a_first_page_that_overflows_goes_on_with_the_next() -> None:
+    line = lines_of(AFFILIATE, 1)[0]
+    lines = [replace(line, offer_id=None, kind=f"kind_{n:02d}", transaction_id=UUID(int=n)) for n in range(60)]
+
+    texts = texts_of(pdf_of(AFFILIATE, lines, name="W" * 200, issuer="M" * 200))
+
+    assert all(f"Kind {n:02d}" in "".join(texts) for n in range(60))
+    assert "VAT at 21 %" in texts[1] + texts[2]
+
+
+def test_a_statement_says_net_vat_and_gross_and_by_which_agreement() -> None:
+    lines = lines_of(AFFILIATE, 60)
+    text = "".join(texts_of(pdf_of(AFFILIATE, lines)))
+    untaxed = document_of(statement_of(AFFILIATE, lines), tax=None)
+    without = "".join(texts_of(asyncio.run(joined(statement_pdf(untaxed, streamed(lines))))))
+
+    assert "VAT at 21 %" in text
+    assert "SB-AGR-7" in text
+    assert "VAT at" not in without
+    assert "amounts are without VAT" in without
 
 
 def test_a_statement_without_lines_is_one_page() -> None:

@@ -1,6 +1,7 @@
 """Amounts and instants as people read them on paper. In English and UTC, whatever the machine's locale."""
 
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Final
 
 from services.commissions.domain.statement import Statement
@@ -19,6 +20,12 @@ def amount_text(statement: Statement, amount_minor: int) -> str:
     plain = Money(abs(amount_minor), statement.currency).decimal_text()
     whole, point, fraction = plain.partition(".")
     return f"{MINUS if amount_minor < 0 else ''}{int(whole):,}{point}{fraction}"
+
+
+def rate_text(rate_percent: Decimal) -> str:
+    """`19`, `5.5`: without zeros that say nothing."""
+    text = format(rate_percent, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def month_text(period: Period) -> str:

@@ -1,13 +1,16 @@
 """The first page of a statement: whose, to whom, for when, and what it comes to."""
 
+from collections.abc import Callable
 from typing import Final
 
-from services.commissions.domain.statement_document import Letterhead, StatementDocument, title_of
-from services.commissions.usecases.statement_forms.figures import amount_text, second_text, span_text
+from services.commissions.domain.statement_document import Letterhead, StatementDocument, tax_note, title_of
+from services.commissions.usecases.statement_forms.figures import amount_text, rate_text, second_text, span_text
 from services.commissions.usecases.statement_forms.pdf_columns import SIZE, Columns, draw_amounts, draw_heads
 from services.commissions.usecases.statement_forms.pdf_paper import (
     ACCENT,
     BOLD,
+    BOTTOM,
+    HAIR,
     INK,
     LEFT,
     PLAIN,
@@ -29,14 +32,18 @@ NAME_LINES_MAX: Final = 6
 _MIDDLE: Final = 326.0
 _LEFT_WIDTH: Final = _MIDDLE - LEFT - 24
 _ROW: Final = 14.0
+_TAX_HEIGHT: Final = 110.0
 
 
-def draw_first_page(paper: Paper, document: StatementDocument, columns: Columns) -> float:
-    """Draw everything above the lines; gives where they may begin."""
+def draw_first_page(paper: Paper, document: StatementDocument, columns: Columns, *, turn: Callable[[], float]) -> float:
+    """Draw everything above the lines; gives where they may begin. turn: goes on with a page, gives its upper edge."""
     y = _head(paper, document)
     y = min(_party(paper, document, y), _facts(paper, document, y))
     y = _key_figures(paper, document, y - 14)
-    return _summary(paper, document, columns, y - 26)
+    y = _summary(paper, document, columns, y - 26, turn=turn)
+    if y - _TAX_HEIGHT < BOTTOM:
+        y = turn()
+    return _tax(paper, document, columns, y - 6)
 
 
 def _head(paper: Paper, document: StatementDocument) -> float:
@@ -110,7 +117,9 @@ def _key_figures(paper: Paper, document: StatementDocument, y: float) -> float:
     return y - height
 
 
-def _summary(paper: Paper, document: StatementDocument, columns: Columns, y: float) -> float:
+def _summary(
+    paper: Paper, document: StatementDocument, columns: Columns, y: float, *, turn: Callable[[], float]
+) -> float:
     sections = document.statement.sections
     paper.text(LEFT, y, "Summary", 11, font=BOLD)
     y -= 18
@@ -119,6 +128,8 @@ def _summary(paper: Paper, document: StatementDocument, columns: Columns, y: flo
     _row(paper, document, columns, y, "Opening balance", [each.opening_minor for each in sections], font=BOLD)
     for kind in document.kinds:
         y -= _ROW
+        if y - 2 * _ROW < BOTTOM:
+            y = turn()
         amounts = [each.totals_minor.get(kind, 0) for each in sections]
         _row(paper, document, columns, y, title_of(kind, document.statement.party), amounts)
     y -= _ROW
@@ -126,6 +137,30 @@ def _summary(paper: Paper, document: StatementDocument, columns: Columns, y: flo
     _row(paper, document, columns, y, "Closing balance", [each.closing_minor for each in sections], font=BOLD)
     paper.rule(y - 5, colour=INK, width=0.7)
     return y - 22
+
+
+def _tax(paper: Paper, document: StatementDocument, columns: Columns, y: float) -> float:
+    """Net, VAT and gross of what was supplied, under the last column; what the law wants said, below."""
+    lines, statement = document.tax_lines, document.statement
+    paper.text(LEFT, y, "VAT", 11, font=BOLD)
+    y -= 16
+    if lines is not None:
+        rows = (
+            ("Net of what was supplied in the period", lines.net_minor, PLAIN),
+            (f"VAT at {rate_text(lines.rate_percent)} %", lines.vat_minor, PLAIN),
+            ("Gross", lines.gross_minor, BOLD),
+        )
+        paper.rule(y + 9.5, colour=INK, width=0.7)
+        for title, minor, font in rows:
+            paper.text(LEFT, y, title, SIZE, font=font)
+            paper.right(columns.edges[-1], y, amount_text(statement, minor), SIZE, font=font)
+            paper.rule(y - 4.4, width=0.25 if font == PLAIN else 0.7, colour=HAIR if font == PLAIN else INK)
+            y -= _ROW
+        y -= 1
+    for text in wrapped(tax_note(document), RIGHT - LEFT, 7.5, lines_max=3):
+        paper.text(LEFT, y, text, 7.5, colour=QUIET)
+        y -= 10
+    return y - 4
 
 
 def _row(

@@ -73,8 +73,8 @@ class Pages:
         self._group_lines = 0
         self._sections = [section.name for section in self._statement.sections]
         self._subtotal = [0] * len(self._sections)
-        self._y = draw_first_page(self._paper, document, self._columns)
         self._footer()
+        self._y = draw_first_page(self._paper, document, self._columns, turn=self._turn)
         self._reference = self._columns.text_right - _REFERENCE_WIDTH
         self._entry_width = self._reference - _ENTRY - 6
         self._titles: dict[tuple[str, str | None], list[str]] = {}
@@ -186,12 +186,16 @@ class Pages:
     def _make_room(self, height: float, again: Callable[[], None] | None) -> None:
         if self._y - height >= BOTTOM:
             return
+        self._turn()
+        if again is not None:
+            again()
+
+    def _turn(self) -> float:
         self._paper.turn()
         self._y = TOP
         self._running_head()
         self._footer()
-        if again is not None:
-            again()
+        return self._y
 
     def _running_head(self) -> None:
         document = self._document

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from services.commissions.domain.statement import Party, Statement, StatementLine
+from services.commissions.domain.statement_document import Letterhead, StatementDocument
 from shared.contracts.commissions import RateUsedV1
 from shared.kernel.money import Money
 
@@ -33,9 +34,12 @@ _LINE_COLUMNS: Final = (
 )
 
 
-async def statement_json(statement: Statement, lines: AsyncIterator[StatementLine]) -> AsyncIterator[bytes]:
-    """The statement as one JSON object; its lines last, as they are read."""
-    yield _json(statement_head(statement))[:-1] + b',"lines":['
+async def statement_json(document: StatementDocument, lines: AsyncIterator[StatementLine]) -> AsyncIterator[bytes]:
+    """The statement as one JSON object; its lines last, as they are read. A numbered one has the member `document`."""
+    statement, head = document.statement, statement_head(document.statement)
+    if document.particulars.number is not None:
+        head["document"] = particulars_document(document)
+    yield _json(head)[:-1] + b',"lines":['
     separator = b""
     async for line in lines:
         yield separator + _json(_line(statement, line))
@@ -82,6 +86,34 @@ def statement_head(statement: Statement) -> dict[str, Any]:
     }
 
 
+def particulars_document(document: StatementDocument) -> dict[str, Any]:
+    """What a numbered statement says besides its amounts; VAT as decimal text in the statement's currency."""
+    particulars, tax, lines = document.particulars, document.particulars.tax, document.tax_lines
+    shown: dict[str, Any] = {
+        "number": particulars.number,
+        "title": document.title,
+        "replaces": particulars.replaces,
+        "issuer": _letterhead(particulars.issuer),
+        "party": _letterhead(particulars.party),
+        "tax": None,
+    }
+    if tax is not None and lines is not None:
+        shown["tax"] = {
+            "net": _text(document.statement, lines.net_minor),
+            "vat": _text(document.statement, lines.vat_minor),
+            "gross": _text(document.statement, lines.gross_minor),
+            "rate_percent": str(lines.rate_percent),
+            "country": tax.country,
+            "reverse_charge": tax.is_reverse_charge,
+            "self_billing_reference": None if tax.self_billing is None else tax.self_billing.reference,
+        }
+    return shown
+
+
+def _letterhead(letterhead: Letterhead) -> dict[str, Any]:
+    return {"name": letterhead.name, "address": list(letterhead.address), "tax_id": letterhead.tax_id}
+
+
 def party_document(party: Party) -> dict[str, Any]:
     """Whose: `{"kind": "affiliate", "id": 7}`."""
     if party.affiliate_id is not None:
@@ -89,8 +121,11 @@ def party_document(party: Party) -> dict[str, Any]:
     return {"kind": "merchant", "id": party.merchant_id}
 
 
-def file_name(statement: Statement, extension: str) -> str:
-    """`statement-affiliate-7-2026-11-EUR.csv`."""
+def file_name(document: StatementDocument, extension: str) -> str:
+    """`statement-affiliate-7-2026-11-EUR.csv`, or `SB-000042.csv` of a numbered one."""
+    statement, number = document.statement, document.particulars.number
+    if number is not None:
+        return f"{number}.{extension}"
     party = party_document(statement.party)
     return f"statement-{party['kind']}-{party['id']}-{statement.period}-{statement.currency}.{extension}"
 

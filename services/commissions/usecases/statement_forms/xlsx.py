@@ -20,9 +20,10 @@ from services.commissions.domain.statement_document import (
     StatementDocument,
     line_title,
     section_title,
+    tax_note,
     title_of,
 )
-from services.commissions.usecases.statement_forms.figures import second_text, span_text
+from services.commissions.usecases.statement_forms.figures import rate_text, second_text, span_text
 from services.commissions.usecases.statement_forms.pdf import LINES_AT_ONCE, PART_BYTES, StatementTooLong
 from shared.kernel.money import Money
 
@@ -178,6 +179,19 @@ class _Book:
             sheet.write_string(row, 0, title, self._total_text if is_total else self._plain)
             for n, minor in enumerate([*amounts, sum(amounts)], start=1):
                 _write_amount(sheet, row, n, minor, self._statement, self._total if is_total else self._amount)
+        self._write_tax(sheet, row + 2)
+
+    def _write_tax(self, sheet: Any, row: int) -> None:
+        lines, note = self._document.tax_lines, tax_note(self._document)
+        sheet.write_string(row, 0, "VAT", self._head)
+        sheet.write_string(row, 1, self._statement.currency, self._amount_head)
+        if lines is not None:
+            rows = [("Net", lines.net_minor), (f"VAT at {rate_text(lines.rate_percent)} %", lines.vat_minor)]
+            for title, minor in [*rows, ("Gross", lines.gross_minor)]:
+                row += 1
+                sheet.write_string(row, 0, title, self._plain)
+                _write_amount(sheet, row, 1, minor, self._statement, self._amount)
+        sheet.write_string(row + 1, 0, note, self._quiet)
 
     def _facts(self) -> list[tuple[str, str]]:
         document, statement, cut = self._document, self._statement, self._statement.cut
