@@ -148,12 +148,14 @@ def _lay(run: PayoutRun, lines: Sequence[PayoutLine], answer: BankAnswer) -> tup
     work = _Work({line.affiliate_id: line for line in lines}, [])
     for one in matched.lines:
         work.take(by_name[one.end_to_end_id].affiliate_id, one.status, one, one.booked_on)
+    # A whole block is booked with what came back of it, or without what was never sent on.
     batches = [batch for batch in answer.batches if run_id_of(batch.payment_information_id) == run.run_id]
     if batches:
         waiting = [line for line in work.lines.values() if line.state is LineState.EXPORTED] or list(lines)
-        total = Money(sum(line.amount_minor for line in waiting), run.terms.currency)
+        unsettled = (line for line in work.lines.values() if line.state in (LineState.EXPORTED, LineState.FAILED))
+        totals = {sum(line.amount_minor for line in lines) for lines in (waiting, unsettled)}
         booked = sum(batch.amount.amount_minor for batch in batches)
-        if booked != total.amount_minor or {batch.amount.currency for batch in batches} != {total.currency}:
+        if booked not in totals or {batch.amount.currency for batch in batches} != {run.terms.currency}:
             faults += [SettlementFault(batch.payment_information_id, "batch_differs") for batch in batches]
         for line in waiting:
             work.take(line.affiliate_id, SettlementStatus.SETTLED, None, batches[0].booked_on)

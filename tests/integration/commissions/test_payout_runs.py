@@ -1,5 +1,6 @@
 """A payout run from its draft to the bank's answer, on a real PostgreSQL, through the API."""
 
+import base64
 import csv
 import io
 from collections.abc import AsyncIterator
@@ -10,12 +11,14 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
+from lxml import etree
 
 from services.commissions.verify import verify
 from shared.runtime.database import Database
 from shared.runtime.keyring import add_key, promote_key
 from tests.conftest import TestPostgres
 from tests.factories.commissions_api import commissions_api
+from tests.factories.payout_files import camt, camt_detail, camt_entry
 from tests.factories.payout_stage import RUNS, PayoutStage
 from tests.factories.payouts import OTHER_IBAN, settings_body
 
@@ -207,6 +210,29 @@ async def test_what_comes_back_is_owed_again_and_paid_by_the_next_run(stage: Pay
     assert sorted(payout["state"] for payout in payouts) == ["exported", "returned"]
     assert await stage.balance(returned) == {"payable": "0.00", "paid": "50.00"}
     await verify(stage.staff, recompute=True)
+
+
+async def test_a_block_booked_as_one_sum_settles_what_did_not_come_back(stage: PayoutStage) -> None:
+    arrives, comes_back = await stage.payee(5_000), await stage.payee(10_000)
+    run = await stage.exported([arrives, comes_back])
+    names = {line["affiliate_id"]: line["end_to_end_id"] for line in await stage.lines(run["id"], state="exported")}
+    block = etree.fromstring(await stage.file(run["id"])).findtext(".//{*}PmtInfId") or ""
+    reason = "<CdtDbtInd>CRDT</CdtDbtInd><RtrInf><Rsn><Cd>AC04</Cd></Rsn></RtrInf>"
+    returned = camt_detail(names[comes_back], "100.00").replace("<CdtDbtInd>DBIT</CdtDbtInd>", reason)
+    entries = [
+        camt_entry("150.00", f"<Btch><PmtInfId>{block}</PmtInfId><NbOfTxs>2</NbOfTxs></Btch>"),
+        camt_entry("100.00", returned, direction="CRDT"),
+    ]
+    body = {"format": "camt", "file_base64": base64.b64encode(camt(entries)).decode()}
+
+    answer = await stage.reader.send("POST", f"{RUNS}/{run['id']}/settlements", "finance", body)
+
+    assert answer.status_code == 200, answer.text
+    states = {line["affiliate_id"]: line["state"] for line in await stage.lines(run["id"])}
+    assert (states[arrives], states[comes_back]) == ("settled", "failed")
+    assert await stage.clearing(run["id"]) == 0
+    assert await stage.balance(comes_back) == {"payable": "100.00", "paid": "0.00"}
+    assert await stage.balance(arrives) == {"payable": "0.00", "paid": "50.00"}
 
 
 async def test_a_debt_is_carried_forward_and_past_its_cure_stops_every_currency(stage: PayoutStage) -> None:
