@@ -63,6 +63,8 @@ REFUSALS: Final[Mapping[str, Refusal]] = {
     "erasure_not_found": Refusal(404, "There is no such erasure."),
     "bulk_job_not_found": Refusal(404, "There is no such job."),
     "exchange_rate_missing": Refusal(404, "No exchange rate of USD/EUR holds on 2026-11-24."),
+    "goal_not_found": Refusal(404, "There is no such goal."),
+    "goals_exhausted": Refusal(409, "The network has 1000 goals, which is the most."),
     "payment_not_found": Refusal(404, "There is no such payment."),
     "payment_known": Refusal(409, "This payment is recorded already; another one has another reference."),
     "payment_taken_back": Refusal(409, "This payment is taken back already, or takes back another."),

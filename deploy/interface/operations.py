@@ -152,6 +152,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     ),
     "POST /v1/fx-revaluations": _write("revalue_positions", "period_open revaluation_done exchange_rate_needed"),
     "GET /v1/exchange-rates": _read("get_exchange_rate", "exchange_rate_missing"),
+    "POST /v1/bonus-goals": _write("set_bonus_goal", "offer_not_found goals_exhausted"),
+    "GET /v1/bonus-goals": _read("list_bonus_goals"),
+    "POST /v1/bonus-goals/{goal_id}/end": _write("end_bonus_goal", "goal_not_found"),
     "POST /v1/bonuses": _write("grant_bonus", "affiliate_not_found merchant_not_found"),
     "POST /v1/merchant-payments": _write("record_merchant_payment", "merchant_not_found payment_known"),
     "POST /v1/merchant-payments/{payment_id}/take-back": _write(
@@ -206,6 +209,7 @@ PARAMETER_TEXTS: Final[Mapping[str, str]] = {
     "as_of": "A day, such as `2026-11-24`; today without it",
     "authenticated": "false: the last hundred postbacks that could not prove to be the merchant's",
     "payment_id": "The merchant's payment",
+    "goal_id": "The goal",
     "base": "The currency that one unit is of, ISO 4217",
     "block": "The number of a block: the ledger as it stood there",
     "cap": "The name of a cap",

@@ -185,6 +185,10 @@ TABLES: Final[Mapping[str, Mapping[str, Classes]]] = {
             "none": "merchant_id currency low_balance_minor pauses_at_zero state available_minor block_number version"
             " changed_at",
         },
+        "bonus_goal": {
+            "none": "goal_id offer_id merchant_id affiliate_id conversions revenue_minor amount_minor currency paid_by"
+            " reason_code first_period last_period recorded_at actor"
+        },
         "month_end": {"none": "period settled_at"},
         "finance_act": {"none": "act_id kind inputs actor occurred_at reason_code transaction_ids"},
         "idempotency_key": {

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from services.commissions.api import (
     balances,
+    bonus_goals,
     bonuses,
     caps,
     commissions,
@@ -45,6 +46,7 @@ ROUTERS: Final = (
     pricing.router,
     balances.router,
     bonuses.router,
+    bonus_goals.router,
     statements.router,
     issued_statements.router,
     tax_settings.router,

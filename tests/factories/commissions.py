@@ -11,10 +11,12 @@ from shared.contracts.catalogue import (
     CapV1,
     MerchantChangedV1,
     MoneyV1,
+    OfferChangedV1,
     OfferVersionPublishedV1,
     TermV1,
     affiliate_key,
     merchant_key,
+    offer_key,
     offer_version_key,
 )
 from shared.contracts.conversions import ConversionChangedV1, ConversionStatusV1
@@ -141,3 +143,19 @@ async def tell_of_merchant(worker: Database, merchant_id: int) -> None:
     )
     async with worker.transaction() as session:
         await apply_projection(session, [received(event)])
+
+
+async def tell_of_offer(worker: Database, offer_id: int) -> None:
+    """The catalogue tells of an offer of merchant 7."""
+    event = OfferChangedV1(
+        event_id=new_id(),
+        occurred_at=START,
+        offer_id=offer_id,
+        merchant_id=7,
+        name="Shoes",
+        status="active",
+        current_version=1,
+    )
+    key = offer_key(offer_id).encode()
+    async with worker.transaction() as session:
+        await apply_projection(session, [Received(CATALOGUE, 0, 0, key, encode_event(event))])

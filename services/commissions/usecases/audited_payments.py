@@ -1,10 +1,12 @@
 """What people do here as acts of the audit chain: which state of each thing the hashes vouch for."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from services.commissions.domain.acts.finance_act import FinanceAct
 from services.commissions.domain.prefunding import Prefunding
+from services.commissions.storage.goal_store import BonusGoal
 from services.commissions.storage.prefunding_store import MerchantPayment
 from shared.runtime.audit import Act, state_hash
 
@@ -17,6 +19,11 @@ def merchant_payment_act(payment: MerchantPayment) -> Act:
 def bonus_act(act: FinanceAct) -> Act:
     """A bonus was granted."""
     return Act("finance_act", str(act.act_id), None, state_hash({**act.inputs, "reason_code": act.reason_code}))
+
+
+def goal_act(before: BonusGoal | None, after: BonusGoal) -> Act:
+    """A goal was set, or ended."""
+    return Act.of("bonus_goal", after.goal_id, asdict, before, after)
 
 
 def prefunding_act(before: Prefunding | None, after: Prefunding) -> Act:

@@ -23,6 +23,7 @@ from services.commissions.storage.cohort_store import (
     sum_posted,
 )
 from services.commissions.storage.commission_store import find_projected
+from services.commissions.usecases.pay_goals import find_goal_bonuses
 from services.commissions.usecases.post_acts import post_acts
 from shared.contracts.catalogue import CATALOGUE_DECODER, AffiliateChangedV1, affiliate_key
 from shared.contracts.commissions import DecisionsV1
@@ -58,6 +59,7 @@ async def settle_month(session: Session, clock: Clock) -> int:
             acts += await _settle(session, cohort, versions[cohort.offer_id, cohort.offer_version], period, now)
         except TributaryError as fault:
             _log.error("cohort_not_settled", cohort=cohort.name, reason=fault.code)
+    acts += await find_goal_bonuses(session, period, now=now, payable_after=PAYABLE_AFTER)
     await post_acts(session, acts, now=now)
     return 1
 

@@ -199,7 +199,7 @@ ROUTES: Final[tuple[Route, ...]] = (
         "POST /v1/commissions/{commission_id}/release",
     ),
     *_keyed("commissions", ADMIN | MERCHANT | FINANCE, "GET /v1/offers/{offer_id}/caps"),
-    *_keyed("commissions", EVERYONE, "GET /v1/balance"),
+    *_keyed("commissions", EVERYONE, "GET /v1/balance", "GET /v1/bonus-goals"),
     *_keyed(
         "commissions",
         FINANCE,
@@ -211,6 +211,8 @@ ROUTES: Final[tuple[Route, ...]] = (
         "commissions",
         ADMIN | FINANCE,
         "POST /v1/bonuses",
+        "POST /v1/bonus-goals",
+        "POST /v1/bonus-goals/{goal_id}/end",
         "POST /v1/merchant-payments",
         "POST /v1/merchant-payments/{payment_id}/take-back",
     ),

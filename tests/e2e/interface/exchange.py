@@ -82,7 +82,11 @@ def fill(world: World, documented: Documented, example: Mapping[str, Any], role:
     query = {name: value for name, value in example.get("query", {}).items() if name not in foreign}
     body = example.get("body")
     if isinstance(body, dict):
-        batch = {"conversions": [filled(item) for item in body["conversions"]]} if "conversions" in body else {}
+        batch = (
+            {"conversions": [filled(item) for item in body["conversions"]]}
+            if isinstance(body.get("conversions"), list)
+            else {}
+        )
         body = {**filled(body), **batch}
     return Filled(
         documented.method.upper(),

@@ -80,6 +80,8 @@ class World:
             "exchange_payable": {"affiliate_id": self.affiliate_with_euros},
             "revalue_positions": {"period": self.new_month},
             "record_merchant_payment": {"reference": lambda: f"2026-{uuid4().hex[:8]}"},
+            "set_bonus_goal": {"offer_id": lambda: self.offer_id},
+            "end_bonus_goal": {"goal_id": self.new_goal_id},
             "take_back_merchant_payment": {"payment_id": self.new_payment_id},
             "confirm_payout_settings": {"affiliate_id": self.payouts.new_payee_id},
             "lift_payout_stop": {"affiliate_id": self.payouts.new_stopped_affiliate_id},
@@ -292,6 +294,18 @@ class World:
         answer = self.network.admin.send("PUT", f"/v1/affiliates/{affiliate_id}/groups/gold")
         assert answer.status == 200, answer.text
         return affiliate_id
+
+    def new_goal_id(self) -> str:
+        """A fresh goal of the offer."""
+        goal = {
+            "offer_id": self.offer_id,
+            "conversions": 50,
+            "amount": {"amount": "100.00", "currency": "EUR"},
+            "paid_by": "merchant",
+            "reason_code": "fifty_sales",
+            "first_period": "2099-01",
+        }
+        return str(self.network.made("/v1/bonus-goals", goal)["id"])
 
     def new_payment_id(self) -> str:
         """A fresh payment of the merchant."""

@@ -15,7 +15,7 @@ from services.gateway.domain.routes import ROUTES, Route
 from shared.runtime.database import Database
 from tests.conftest import TestPostgres
 from tests.factories.caps import over_cap
-from tests.factories.commissions import fresh_id, tell_of_merchant
+from tests.factories.commissions import fresh_id, tell_of_merchant, tell_of_offer
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.exchange_rates import fresh_month
 from tests.factories.payout_stage import RUNS, PayoutStage, settlement_body
@@ -132,6 +132,21 @@ async def _bonus(stage: Stage) -> Asked:
     return Asked("/v1/bonuses", bonus)
 
 
+async def _goal(stage: Stage) -> Asked:
+    offer_id = fresh_id()
+    await tell_of_offer(stage.worker, offer_id)
+    amount = {"amount": "100.00", "currency": "EUR"}
+    goal = {"offer_id": offer_id, "conversions": 50, "amount": amount, "paid_by": "network"}
+    return Asked("/v1/bonus-goals", {**goal, "reason_code": "fifty_sales", "first_period": "2099-01"})
+
+
+async def _goal_end(stage: Stage) -> Asked:
+    goal = await _goal(stage)
+    made = await stage.reader.send("POST", goal.path, "finance", goal.body)
+    assert made.status_code == 201, made.text
+    return Asked(f"{goal.path}/{made.json()['id']}/end")
+
+
 async def _prefunding(stage: Stage) -> Asked:
     merchant_id = fresh_id()
     await tell_of_merchant(stage.worker, merchant_id)
@@ -203,6 +218,8 @@ RECIPES: dict[str, Recipe] = {
     "POST /v1/merchant-payments/{payment_id}/take-back": _payment_back,
     "PUT /v1/prefunding": _prefunding,
     "POST /v1/bonuses": _bonus,
+    "POST /v1/bonus-goals": _goal,
+    "POST /v1/bonus-goals/{goal_id}/end": _goal_end,
     "PUT /v1/payout-settings": _settings,
     "POST /v1/payout-settings/{affiliate_id}/confirm": _confirmation,
     "POST /v1/payout-stops": _stop,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -10,12 +10,14 @@ import pytest
 import pytest_asyncio
 
 from deploy.local.provision import ServiceDatabase, provision
+from services.commissions.storage.goal_store import BonusGoal, end_goal, insert_goal, list_goals
 from services.commissions.usecases.close_period import close_passed_periods
 from services.commissions.usecases.find_offer_versions import OfferVersions
 from services.commissions.usecases.recompute_ledger import recompute_acts, recompute_ledger
 from services.commissions.usecases.settle_month import settle_month
 from services.commissions.usecases.verify_ledger import verify_ledger
 from shared.contracts.catalogue import AffiliateChangedV1, MoneyV1, RateV1, ReferralV1, TermV1, TiersV1, TierV1
+from shared.kernel.period import Period
 from shared.runtime.database import Database
 from shared.runtime.migrations import upgrade
 from tests.conftest import TestPostgres
@@ -47,6 +49,7 @@ class Books:
     """A ledger of one's own: closing a month is for good."""
 
     database: Database
+    staff: Database
     desk: Desk
 
     async def sell(self, offer_id: int, affiliate_id: int, *, ordered: int = 10_000) -> UUID:
@@ -114,7 +117,9 @@ async def books(postgres: TestPostgres) -> AsyncIterator[Books]:
     url = postgres.running.server.url(login=name.login, database=name.database)
     await asyncio.to_thread(upgrade, url, "commissions")
     database = Database(url, role="commissions_worker", pool_size=2)
-    yield Books(database, Desk(database, FixedClock(NOVEMBER)))
+    staff = Database(url, role="commissions_staff", pool_size=1)
+    yield Books(database, staff, Desk(database, FixedClock(NOVEMBER)))
+    await staff.close()
     await database.close()
 
 
@@ -201,3 +206,41 @@ async def test_two_workers_settle_a_month_once(books: Books) -> None:
 
     assert sorted(await asyncio.gather(settle(), settle())) == [0, 1]
     assert await books.of("true_up", affiliate_id) == [1_000]
+
+
+async def test_a_goal_that_is_reached_pays_its_bonus_once_a_month(books: Books) -> None:
+    offer_id, affiliate_id, other = fresh_id(), fresh_id(), fresh_id()
+    await books.desk.publish(offer_version(offer_id, terms=[term()]))
+    goal = BonusGoal(
+        goal_id=uuid4(),
+        offer_id=offer_id,
+        merchant_id=7,
+        affiliate_id=None,
+        conversions=2,
+        revenue_minor=None,
+        amount_minor=2_500,
+        currency="EUR",
+        paid_by="network",
+        reason_code="two_sales",
+        first_period="2026-11",
+        last_period=None,
+        recorded_at=NOVEMBER,
+        actor="key:test",
+    )
+    async with books.staff.transaction() as session:
+        assert await insert_goal(session, goal)
+        by_revenue = replace(goal, goal_id=uuid4(), conversions=None, revenue_minor=10_001, paid_by="merchant")
+        assert await insert_goal(session, by_revenue)
+    for _ in range(2):
+        await books.sell(offer_id, affiliate_id)
+    await books.sell(offer_id, other)
+
+    for now in (DECEMBER, DECEMBER, JANUARY):
+        await books.close(now)
+
+    assert await books.of("bonus", affiliate_id) == [2_500, 2_500]
+    assert await books.of("bonus", other) == []
+    async with books.staff.transaction() as session:
+        assert await end_goal(session, goal.goal_id, last_period=Period(2026, 11)) is not None
+        assert [each.last_period for each in await list_goals(session) if each.goal_id == goal.goal_id] == ["2026-11"]
+    await books.prove()

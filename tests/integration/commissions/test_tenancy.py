@@ -147,6 +147,7 @@ async def test_tables_with_a_tenant_force_a_policy(worker_database: Database) ->
 
     assert {row[0] for row in rows} == {
         "audit_entry",
+        "bonus_goal",
         "cap_usage",
         "commission",
         "commission_step",
