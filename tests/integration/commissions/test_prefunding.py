@@ -1,8 +1,10 @@
 """Merchants' payments, what they are set against, and the marks that a prepaid balance goes past."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -111,6 +113,25 @@ async def test_the_same_payment_is_recorded_once(scene: Scene) -> None:
     assert (again.status_code, again.json()["code"]) == (409, "payment_known")
     assert await scene.balance() == {"receivable": "0.00", "prepaid": "-50.00"}
     assert (await scene.pay("50.00", "bank-2")).status_code == 201
+
+
+async def test_payments_sales_and_takings_back_at_once_are_each_booked_once(scene: Scene) -> None:
+    await scene.sell()
+    first = (await scene.pay("1.00", "bank-0")).json()["payment_id"]
+    path, why = f"/v1/merchant-payments/{first}/take-back", {"reason_code": "returned_by_bank"}
+
+    paid, back, _ = await asyncio.gather(
+        asyncio.gather(*(scene.pay("10.00", f"bank-{n}") for n in (1, 2, 3, 3))),
+        asyncio.gather(*(scene.reader.send("POST", path, body=why) for _ in range(2))),
+        asyncio.gather(*(scene.sell() for _ in range(3))),
+    )
+
+    assert sorted(answer.status_code for answer in paid) == [201, 201, 201, 409]
+    assert sorted(answer.status_code for answer in back) == [201, 409]
+    standing = await scene.balance()
+    assert Decimal(standing["receivable"]) + Decimal(standing["prepaid"]) == 4 * 12 - 30
+    async with scene.database.transaction() as session:
+        await verify_ledger(session)
 
 
 async def test_a_payment_taken_back_is_an_opposite_posting_once(scene: Scene) -> None:

@@ -1,5 +1,6 @@
 """What a cap withheld is never lost: finance lets it pass, once, and what follows goes on as if it always had."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -164,6 +165,27 @@ async def test_sent_again_it_is_released_once(scene: Scene) -> None:
         (1, 0, "recorded", None, None),
         (1, 1, "released", "merchant_agreed", "key:k"),
     ]
+
+
+async def test_releases_versions_and_sales_at_once_post_each_once(scene: Scene, proof: Any) -> None:
+    more = [uuid4() for _ in range(4)]
+
+    async def release() -> int:
+        return (await scene.api.send("POST", f"{scene.path}/release", "finance", BODY)).status_code
+
+    many = {"status": "over_cap", "offer_id": scene.offer_id, "reason_code": "budget_raised"}
+    codes, _, _, _ = await asyncio.gather(
+        asyncio.gather(*(release() for _ in range(3))),
+        scene.api.send("POST", "/v1/commissions/release", "finance", many),
+        scene.tell(2, "approved"),
+        asyncio.gather(*(scene.tell(1, "pending", of=each) for each in more)),
+    )
+    await scene.api.send("POST", "/v1/commissions/release", "finance", many)
+
+    assert sorted(codes)[-2:] == [409, 409]
+    assert await statuses(scene.desk.database, [scene.late, *more]) == ["approved", *["accrued"] * 4]
+    assert await used(scene.desk.database, scene.offer_id) == {"offer/total/EUR/budget": (1_200, 5 * 1_200)}
+    await proof()
 
 
 async def test_a_raise_that_a_cap_refused_is_released_too(scene: Scene, proof: Any) -> None:
