@@ -148,7 +148,7 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
     "GET /v1/offers/{offer_id}/caps": _read("list_cap_usages", "offer_not_found"),
     "POST /v1/exchange-rates": _write("record_exchange_rates", "exchange_rate_differs"),
     "POST /v1/affiliates/{affiliate_id}/exchanges": _write(
-        "exchange_payable", "exchange_exceeds_payable exchange_rate_needed"
+        "exchange_payable", "affiliate_not_found exchange_exceeds_payable exchange_rate_needed"
     ),
     "POST /v1/fx-revaluations": _write("revalue_positions", "period_open revaluation_done exchange_rate_needed"),
     "GET /v1/exchange-rates": _read("get_exchange_rate", "exchange_rate_missing"),
@@ -193,9 +193,9 @@ OPERATIONS: Final[Mapping[str, Operation]] = {
         "void_statement", "statement_not_found statement_transition_refused"
     ),
     "GET /v1/affiliates/{affiliate_id}/tax-settings": _read("list_affiliate_tax_settings", "party_not_found"),
-    "PUT /v1/affiliates/{affiliate_id}/tax-settings": _write("set_affiliate_tax_settings"),
+    "PUT /v1/affiliates/{affiliate_id}/tax-settings": _write("set_affiliate_tax_settings", "party_not_found"),
     "GET /v1/merchants/{merchant_id}/tax-settings": _read("list_merchant_tax_settings", "party_not_found"),
-    "PUT /v1/merchants/{merchant_id}/tax-settings": _write("set_merchant_tax_settings"),
+    "PUT /v1/merchants/{merchant_id}/tax-settings": _write("set_merchant_tax_settings", "party_not_found"),
     "GET /v1/ledger": _read("list_ledger_transactions"),
     "GET /v1/ledger/blocks": _read("list_ledger_blocks"),
     "GET /v1/trial-balance": _read("get_trial_balance", "block_not_found"),

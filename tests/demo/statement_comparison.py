@@ -34,7 +34,7 @@ def statement_differences(model: Model, observed: Observed) -> Iterator[str]:
             if c.key[0] == merchant_id
         }
         rows = observed.merchant_statement_rows[merchant_id, currency]
-        sections = {"receivable": own.charged if own else 0}
+        sections = {"receivable": own.charged if own else 0, "prepaid": 0}
         yield from _statement(f"merchant {merchant_id}", statement, rows, sections, earned)
 
 

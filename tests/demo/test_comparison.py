@@ -58,7 +58,7 @@ def _observed() -> Observed:
         balances={3: [{"currency": "EUR", "pending": _euros("8.25"), "payable": _euros("0.00")}]},
         statements={(3, "EUR"): _statement("8.25", ("pending", "8.25"), ("payable", "0.00"))},
         statement_rows={(3, "EUR"): _rows("8.25")},
-        merchant_statements={(7, "EUR"): _statement("10.00", ("receivable", "10.00"))},
+        merchant_statements={(7, "EUR"): _statement("10.00", ("receivable", "10.00"), ("prepaid", "0.00"))},
         merchant_statement_rows={(7, "EUR"): _rows("10.00")},
         trial_balance=[{"total": _euros("0.00")}],
     )
@@ -80,7 +80,9 @@ def test_one_cent_is_seen_wherever_it_is() -> None:
     assert _differences(commissions={3: [{"conversion_id": "c", "amount": _euros("8.24")}]})
     assert _differences(statements={(3, "EUR"): _statement("8.26", ("pending", "8.26"), ("payable", "0.00"))})
     assert _differences(statement_rows={(3, "EUR"): _rows("8.24")})
-    assert _differences(merchant_statements={(7, "EUR"): _statement("10.01", ("receivable", "10.01"))})
+    assert _differences(
+        merchant_statements={(7, "EUR"): _statement("10.01", ("receivable", "10.01"), ("prepaid", "0.00"))}
+    )
     assert _differences(trial_balance=[{"total": _euros("0.01")}])
 
 

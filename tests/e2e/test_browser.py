@@ -76,20 +76,23 @@ def test_a_prefetched_link_still_brings_the_shopper_and_the_credit(
 
     network = Network(platform)
     merchant, affiliate = network.merchant(), network.affiliate()
-    with Website().serving() as shop, Website().serving() as blog, sync_playwright() as playwright:
+    with Website().serving() as shop, Website().serving() as blog:
         offer_id = network.offer(merchant, landing_template=f"{shop.url}/arrive?click_id={{click_id}}")
         link = network.enrol(offer_id, affiliate)
         blog.pages["/"] = f'<title>blog</title>{prefetch.format(link)}<a id="link" href="{link}">These shoes</a>'
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_page(user_agent=BROWSER)  # its own says HeadlessChrome: a robot, and held as one
-        prefetches_before = _prefetches(platform)
-        page.goto(blog.url)
-        wait_until(lambda: _prefetches(platform) > prefetches_before, SETTLE_SECONDS, "the browser prefetches the link")
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = browser.new_page(user_agent=BROWSER)  # its own says HeadlessChrome: a robot, and held as one
+            prefetches_before = _prefetches(platform)
+            page.goto(blog.url)
+            wait_until(
+                lambda: _prefetches(platform) > prefetches_before, SETTLE_SECONDS, "the browser prefetches the link"
+            )
 
-        page.click("#link")
-        page.wait_for_url(f"{shop.url}/arrive?**")
-        arrived_at = page.url
-        browser.close()
+            page.click("#link")
+            page.wait_for_url(f"{shop.url}/arrive?**")
+            arrived_at = page.url
+            browser.close()
 
     click_id = click_id_in(arrived_at)
     answer = merchant.postback(click_id=click_id, order_id="browser", amount="50.00", currency="EUR")

@@ -10,6 +10,7 @@ from services.commissions.api.exchange_rates import Currency, ReasonCode
 from services.commissions.api.perform_once import Done, perform_once
 from services.commissions.api.rate_answers import RateUsedAnswer, rate_used_answer
 from services.commissions.usecases.audited_rates import exchange_act, revaluation_act
+from services.commissions.usecases.change_payout_settings import AffiliateUnknown
 from services.commissions.usecases.exchange_payable import Exchanged, NotPayable, exchange_payable
 from services.commissions.usecases.find_rate import RateMissing
 from services.commissions.usecases.revalue_positions import PeriodOpen, RevaluationDone, Revalued, revalue_positions
@@ -18,7 +19,7 @@ from shared.kernel.period import parse_period
 from shared.runtime.database import Session
 from shared.runtime.http_app import MoneyAnswer, PathId, StrictModel, StrictRoute
 from shared.runtime.principal import Principal, require_role
-from shared.runtime.problem import conflict, field_invalid
+from shared.runtime.problem import conflict, field_invalid, not_found
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["exchange rates"])
 Finance = Annotated[Principal, Depends(require_role("finance"))]
@@ -96,6 +97,8 @@ async def exchange(request: Request, caller: Finance, affiliate_id: PathId, body
 
     try:
         return await perform_once(request, caller, effect, asked=body.model_dump(mode="json"), status=201)
+    except AffiliateUnknown as unknown:
+        raise not_found(unknown.code, "There is no such affiliate.") from None
     except NotPayable as refused:
         raise conflict(refused.code, f"{refused}.") from None
     except RateMissing as missing:

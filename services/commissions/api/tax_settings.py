@@ -20,6 +20,8 @@ from services.commissions.domain.tax import (
     TaxSettings,
 )
 from services.commissions.storage.tax_store import RecordedTaxSettings, list_tax_settings
+from services.commissions.usecases.change_payout_settings import AffiliateUnknown, require_affiliate
+from services.commissions.usecases.record_payment import MerchantUnknown, require_merchant
 from services.commissions.usecases.record_tax_settings import TaxSettingsRecorded, record_tax_settings
 from services.commissions.usecases.statement_forms.plain import instant_text, party_document
 from shared.kernel.money import parse_rate_percent
@@ -27,6 +29,7 @@ from shared.runtime.audit import Act
 from shared.runtime.database import Session
 from shared.runtime.http_app import PlainText, StrictModel, StrictRoute
 from shared.runtime.principal import Principal
+from shared.runtime.problem import not_found
 
 router = APIRouter(prefix="/v1", route_class=StrictRoute, tags=["statements"])
 PathId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -120,6 +123,7 @@ async def _record(request: Request, caller: Principal, party: Party, body: TaxSe
     desk, settings = desk_of(request), _read(body)
 
     async def effect(session: Session) -> Done:
+        await _require_known(session, party)
         recorded = await record_tax_settings(
             session, party, settings, actor=f"key:{caller.key_id}", now=desk.clock.now()
         )
@@ -130,8 +134,19 @@ async def _record(request: Request, caller: Principal, party: Party, body: TaxSe
 
 async def _list(request: Request, caller: Principal, party: Party) -> Response:
     async with desk_of(request).reading(caller) as session:
+        await _require_known(session, party)
         rows = await list_tax_settings(session, party, limit=SETTINGS_MAX)
     return JSONResponse({"items": [_answer(row) for row in rows], "next_cursor": None})
+
+
+async def _require_known(session: Session, party: Party) -> None:
+    try:
+        if party.affiliate_id is not None:
+            await require_affiliate(session, party.affiliate_id)
+        if party.merchant_id is not None:
+            await require_merchant(session, party.merchant_id)
+    except (AffiliateUnknown, MerchantUnknown):
+        raise not_found("party_not_found", "There is no such party.") from None
 
 
 def _read(body: TaxSettingsBody) -> TaxSettings:

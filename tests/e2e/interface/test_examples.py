@@ -40,6 +40,10 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "stop_payouts": {"reason_code": "legal_order"},
     "draft_payout_run": {"up_to": "2026-11-23"},
     "record_exchange_rates": {"reason_code": "corrected"},
+    "exchange_payable": {"amount": "0.50"},
+    "grant_bonus": {"reason_code": "another"},
+    "set_bonus_goal": {"conversions": 51},
+    "set_prefunding": {"low_balance": {"amount": "1.00", "currency": "EUR"}},
 }
 """What makes another request of one that has neither a name nor a label."""
 

@@ -75,8 +75,8 @@ class World:
             },
             "dry_run_price": {"offer_id": self._always["offer_id"]},
             "enrol_affiliate": {"affiliate_id": self.new_affiliate_id},
-            "set_affiliate_tax_settings": {"affiliate_id": self.new_affiliate_id},
-            "set_merchant_tax_settings": {"merchant_id": self.new_merchant_id},
+            "set_affiliate_tax_settings": {"affiliate_id": lambda: self.affiliate.affiliate_id},
+            "set_merchant_tax_settings": {"merchant_id": lambda: self.merchant.merchant_id},
             "exchange_payable": {"affiliate_id": self.affiliate_with_euros},
             "revalue_positions": {"period": self.new_month},
             "record_merchant_payment": {"reference": lambda: f"2026-{uuid4().hex[:8]}"},
@@ -278,7 +278,7 @@ class World:
 
         def payable() -> bool:
             items = self.affiliate.api.get("/v1/balance").body["items"]
-            return any(item["currency"] == "EUR" and item["payable"] != "0.00" for item in items)
+            return any(item["currency"] == "EUR" and item["payable"]["amount"] != "0.00" for item in items)
 
         wait_until(payable, SETTLE_SECONDS, "something is payable")
         return self.affiliate.affiliate_id

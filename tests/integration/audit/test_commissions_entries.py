@@ -176,8 +176,10 @@ async def _void(stage: Stage) -> Asked:
 
 
 def _tax_settings(party: str) -> Recipe:
-    async def recipe(_: Stage) -> Asked:
-        return Asked(f"/v1/{party}/{fresh_id()}/tax-settings", tax_settings_body())
+    async def recipe(stage: Stage) -> Asked:
+        party_id = await stage.affiliate()
+        await tell_of_merchant(stage.worker, party_id)
+        return Asked(f"/v1/{party}/{party_id}/tax-settings", tax_settings_body())
 
     return recipe
 

@@ -15,6 +15,7 @@ from tests.conftest import TestPostgres
 from tests.factories.commissions import fresh_id
 from tests.factories.commissions_api import Reader, commissions_api
 from tests.factories.exchange_rates import fresh_month
+from tests.factories.payouts import tell_of_affiliate
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,7 @@ async def api(postgres: TestPostgres, tmp_path_factory: pytest.TempPathFactory) 
 async def owed(worker_database: Database, api: Reader) -> int:
     """An affiliate to whom 10.00 CHF are payable, with a rate of today."""
     affiliate_id, now = fresh_id(), datetime.now(UTC)
+    await tell_of_affiliate(worker_database, affiliate_id)
     today = {"base": "EUR", "quote": "CHF", "rate": "0.8", "source": "house_bank", "as_of": now.date().isoformat()}
     assert (await api.send("POST", "/v1/exchange-rates", body={"rates": [today]})).status_code == 201
     inputs = {
@@ -86,10 +88,14 @@ async def test_a_bad_exchange_is_refused_with_its_field(api: Reader, wrong: dict
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-async def test_without_a_rate_nothing_is_exchanged(api: Reader) -> None:
-    answer = await api.send("POST", "/v1/affiliates/3/exchanges", body=body(to_currency="NOK"))
+async def test_without_a_rate_or_an_affiliate_nothing_is_exchanged(worker_database: Database, api: Reader) -> None:
+    affiliate_id = await owed(worker_database, api)
+
+    answer = await api.send("POST", f"/v1/affiliates/{affiliate_id}/exchanges", body=body(to_currency="NOK"))
+    unknown = await api.send("POST", f"/v1/affiliates/{fresh_id()}/exchanges", body=body())
 
     assert (answer.status_code, answer.json()["code"]) == (409, "exchange_rate_needed")
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "affiliate_not_found")
 
 
 async def test_a_month_is_revalued_once(api: Reader) -> None:

@@ -37,8 +37,9 @@ from services.commissions.usecases.void_statement import StatementNotFound, void
 from shared.kernel.period import Period
 from shared.runtime.database import Database
 from tests.conftest import TestPostgres
-from tests.factories.commissions import fresh_id
+from tests.factories.commissions import fresh_id, tell_of_merchant
 from tests.factories.commissions_api import Reader, commissions_api
+from tests.factories.payouts import tell_of_affiliate
 from tests.factories.statements import issue_empty_statement, tax_settings_body
 from tests.integration.audit.chain import Chain
 from tests.integration.commissions.test_statements import FEBRUARY, JANUARY, MARCH, Months, months
@@ -264,8 +265,11 @@ async def test_finance_voids_once_however_often_it_asks(
 GIVEN = tax_settings_body(self_billing={"agreed_on": "2025-12-01", "reference": "A-7"})
 
 
-async def test_tax_settings_grow_and_are_read_by_their_party_only(reader: Reader, postgres: TestPostgres) -> None:
+async def test_tax_settings_grow_and_are_read_by_their_party_only(
+    reader: Reader, postgres: TestPostgres, worker_database: Database
+) -> None:
     affiliate_id, key = fresh_id(), uuid4().hex
+    await tell_of_affiliate(worker_database, affiliate_id)
     path = f"/v1/affiliates/{affiliate_id}/tax-settings"
 
     first = await reader.send("PUT", path, "finance", GIVEN, idempotency_key=key)
@@ -303,12 +307,14 @@ async def test_tax_settings_grow_and_are_read_by_their_party_only(reader: Reader
     ],
 )
 async def test_tax_settings_without_sense_are_refused_by_field(
-    reader: Reader, field: str, changed: dict[str, Any]
+    reader: Reader, worker_database: Database, field: str, changed: dict[str, Any]
 ) -> None:
     body = GIVEN | changed
-    party = body.pop("party", "affiliates")
+    party, party_id = body.pop("party", "affiliates"), fresh_id()
+    await tell_of_affiliate(worker_database, party_id)
+    await tell_of_merchant(worker_database, party_id)
 
-    answer = await reader.send("PUT", f"/v1/{party}/{fresh_id()}/tax-settings", "finance", body)
+    answer = await reader.send("PUT", f"/v1/{party}/{party_id}/tax-settings", "finance", body)
 
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == [field]
