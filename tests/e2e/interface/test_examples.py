@@ -41,6 +41,8 @@ ANOTHER: dict[str, dict[str, Any]] = {
     "draft_payout_run": {"up_to": "2026-11-23"},
     "record_exchange_rates": {"reason_code": "corrected"},
     "exchange_payable": {"amount": "0.50"},
+    "set_affiliate_tax_settings": {"legal_name": "Another GmbH"},
+    "set_merchant_tax_settings": {"legal_name": "Another GmbH"},
     "grant_bonus": {"reason_code": "another"},
     "set_bonus_goal": {"conversions": 51},
     "set_prefunding": {"low_balance": {"amount": "1.00", "currency": "EUR"}},
