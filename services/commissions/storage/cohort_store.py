@@ -83,11 +83,13 @@ async def find_tiered_versions(session: Session) -> list[bytes]:
     return [bytes(row.payload) for row in await connection.exec_driver_sql(_OFFER_VERSIONS)]
 
 
-async def find_cohorts(session: Session, versions: Sequence[tuple[int, int]], period: Period) -> list[Cohort]:
-    """Cohorts of these offer versions that changed since `period` began, up to those of `period`."""
+async def find_cohorts(
+    session: Session, versions: Sequence[tuple[int, int]], period: Period, *, since: datetime
+) -> list[Cohort]:
+    """Cohorts of these offer versions, up to those of `period`, with a conversion that changed at `since` or later."""
     connection = await session.connection()
     offers, numbers = [offer for offer, _ in versions], [number for _, number in versions]
-    result = await connection.exec_driver_sql(_COHORTS, (offers, numbers, period.start, period.end))
+    result = await connection.exec_driver_sql(_COHORTS, (offers, numbers, since, period.end))
     return [_cohort(row) for row in result]
 
 

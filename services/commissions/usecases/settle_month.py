@@ -31,12 +31,16 @@ from shared.contracts.conversions import CONVERSIONS_DECODER
 from shared.kernel.clock import Clock
 from shared.kernel.errors import TributaryError
 from shared.kernel.ids import new_id
-from shared.kernel.period import Period
+from shared.kernel.period import Period, months_after
 from shared.runtime.database import Session
 from shared.runtime.logging import get_logger
 
 PAYABLE_AFTER: Final = timedelta(days=30)
 """What a month's total adds is payable this much later than the offer's own hold: refunds still come in."""
+
+LOOKS_BACK_MONTHS: Final = 6
+"""A change is dated by its conversion, and may be applied long after, when its month is settled: cohorts that changed
+this much earlier are looked at again. Looking again posts nothing where nothing differs."""
 
 _log = get_logger(__name__)
 
@@ -54,7 +58,8 @@ async def settle_month(session: Session, clock: Clock) -> int:
         return 0
     versions = await _tiered_versions(session)
     acts: list[FinanceAct] = []
-    for cohort in await find_cohorts(session, list(versions), period) if versions else []:
+    since = months_after(period.start, -LOOKS_BACK_MONTHS)
+    for cohort in await find_cohorts(session, list(versions), period, since=since) if versions else []:
         try:
             acts += await _settle(session, cohort, versions[cohort.offer_id, cohort.offer_version], period, now)
         except TributaryError as fault:

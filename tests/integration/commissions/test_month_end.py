@@ -156,6 +156,20 @@ async def test_a_refund_after_the_month_takes_its_part_of_the_true_up_back(books
     await books.prove()
 
 
+async def test_a_conversion_of_the_month_that_is_applied_late_counts_at_the_next_close(books: Books) -> None:
+    offer_id, affiliate_id = fresh_id(), fresh_id()
+    await books.desk.publish(offer_version(offer_id, terms=[term()]))
+    await books.sell(offer_id, affiliate_id)
+    await books.close(DECEMBER)
+    assert await books.of("true_up", affiliate_id) == []
+
+    await books.sell(offer_id, affiliate_id)  # recorded in November, applied in December
+    await books.close(JANUARY)
+
+    assert await books.of("true_up", affiliate_id) == [1_000]
+    await books.prove()
+
+
 async def test_the_second_level_earns_its_share_charged_to_the_merchant(books: Books) -> None:
     offer_id, affiliate_id, referrer = fresh_id(), fresh_id(), fresh_id()
     shared = TermV1(
