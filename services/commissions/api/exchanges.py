@@ -10,7 +10,7 @@ from services.commissions.api.exchange_rates import Currency, ReasonCode
 from services.commissions.api.perform_once import Done, perform_once
 from services.commissions.api.rate_answers import RateUsedAnswer, rate_used_answer
 from services.commissions.usecases.audited_rates import exchange_act, revaluation_act
-from services.commissions.usecases.change_payout_settings import AffiliateUnknown
+from services.commissions.usecases.change_payout_settings import AffiliateUnknown, require_affiliate
 from services.commissions.usecases.exchange_payable import Exchanged, NotPayable, exchange_payable
 from services.commissions.usecases.find_rate import RateMissing
 from services.commissions.usecases.revalue_positions import PeriodOpen, RevaluationDone, Revalued, revalue_positions
@@ -82,6 +82,7 @@ async def exchange(request: Request, caller: Finance, affiliate_id: PathId, body
     amount = None if body.amount is None else parse_money(body.amount, body.from_currency)
 
     async def effect(session: Session) -> Done:
+        await require_affiliate(session, affiliate_id)
         done = await exchange_payable(
             session,
             affiliate_id,

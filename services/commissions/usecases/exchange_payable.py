@@ -11,7 +11,6 @@ from services.commissions.domain.acts.finance_act import FinanceAct
 from services.commissions.domain.exchange_rates import RATE_DAYS_MAX
 from services.commissions.storage.ledger_store import lock_head
 from services.commissions.storage.position_store import due_payable
-from services.commissions.usecases.change_payout_settings import require_affiliate
 from services.commissions.usecases.find_rate import find_rate
 from services.commissions.usecases.post_acts import post_acts
 from shared.contracts.commissions import RateUsedV1
@@ -52,10 +51,8 @@ async def exchange_payable(
 ) -> Exchanged:
     """Turn `amount` of `currency`, or all of it that is payable by now, into `to_currency`.
 
-    What is payable is looked at under the block lock, so that no payout comes between. Raises AffiliateUnknown,
-    RateMissing, NotPayable.
+    What is payable is looked at under the block lock, so that no payout comes between. Raises RateMissing, NotPayable.
     """
-    await require_affiliate(session, affiliate_id)
     found = await find_rate(
         session, base=currency, quote=to_currency, on=now.astimezone(UTC).date(), days_max=rate_days_max
     )
