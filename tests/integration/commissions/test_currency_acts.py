@@ -49,6 +49,14 @@ async def staff(postgres: TestPostgres) -> AsyncIterator[Database]:
     await database.close()
 
 
+@pytest.fixture(scope="module", autouse=True)
+async def booked_today(worker_database: Database) -> None:
+    """The chain has come to today: a test of an early day, run first, would open that day's month for all others."""
+    now = datetime.now(UTC)
+    async with worker_database.transaction() as session:
+        await owe(session, fresh_id(), Money(1, "EUR"), now=now, payable_at=now)
+
+
 def noon(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
