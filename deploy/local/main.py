@@ -147,7 +147,7 @@ def _run(
 
 def _serve(stack: Stack, plan: NetworkPlan) -> int:
     seeded = stack.supervisor.run_while_watching(lambda: _seed(stack, plan))
-    stack.state.address.write_text(f"{plan.public_url}\n")
+    stack.state.announce(stack.state.address, f"{plan.public_url}\n")
     print(welcome(plan, seeded), flush=True)
     stack.supervisor.watch_until_stopped()
     stack.supervisor.say("stopping")

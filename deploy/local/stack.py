@@ -60,7 +60,7 @@ class Stack:
         self.supervisor.run_while_watching(lambda: self._prepare_databases(database_urls))
         if broker.kind == "kafka":
             self.supervisor.run_while_watching(lambda: create_topics(broker.bootstrap_servers))
-        self.state.addresses.write_text(json.dumps({role.name: plan.own_url(role) for role in ROLES}))
+        self.state.announce(self.state.addresses, json.dumps({role.name: plan.own_url(role) for role in ROLES}))
         for role in ROLES:
             self.supervisor.add(self._member(role, plan))
         names = [role.name for role in ROLES]

@@ -93,6 +93,12 @@ class StateFolder:
             raise PlainProblem("Tributary is still starting here.", "Try again in a moment.")
         return url
 
+    def announce(self, file: Path, content: str) -> None:
+        """Write `address` or `addresses` in one step: who polls for it sees no file, or all of it."""
+        unfinished = file.with_suffix(".unfinished")
+        unfinished.write_text(content)
+        unfinished.replace(file)
+
     def lock(self) -> IO[str]:
         """Hold the folder until the returned file is closed or we die. Raises: AlreadyRunning."""
         try:

@@ -44,6 +44,7 @@ class RunningPlatform:
 
     def start(self) -> None:
         """Start and return when every process is ready. Raises AssertionError with the last words otherwise."""
+        (self.home / "public_url").unlink(missing_ok=True)  # one that was killed left its own
         log_file = (self.home / "supervisor-output.log").open("ab")
         with log_file:
             self._supervisor = subprocess.Popen(
